@@ -55,6 +55,7 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
             let body = finished(DeflateEncoder::new(Vec::new(), Compression::default()), bytes, DeflateEncoder::finish);
             [b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n", &body[..]].concat()
         }
+        Encoding::SqliteOverflow => pages::sqlite(bytes),
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());

@@ -73,11 +73,13 @@ pub enum Encoding {
     CaretNotation,
     /// A form: percent-encoding in which a plus is a space.
     Form,
+    /// A value of SQLite that continues on overflow pages.
+    SqliteOverflow,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -111,6 +113,7 @@ impl Encoding {
         Self::Form,
         Self::HttpBody,
         Self::Http2,
+        Self::SqliteOverflow,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -153,6 +156,7 @@ impl Encoding {
             Self::Form => "form",
             Self::HttpBody => "http body",
             Self::Http2 => "http/2",
+            Self::SqliteOverflow => "sqlite overflow pages",
         }
     }
 }

@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::scan::{Frame, Level, Search, Within};
 use super::sink::StreamSink;
 use super::text;
-use super::values::PageLevel;
+use super::values::{OpenValue, PageLevel};
 
 /// Streams that are decompressed at once in one layer. Real streams do not overlap, and random matches soon fail.
 const MAX_STREAMS: usize = 8;
@@ -129,7 +129,7 @@ struct Streams {
     /// whole in their content.
     chunks_end: u64,
     connections: Connections<Message>,
-    pages: Pages,
+    pages: Pages<OpenValue>,
 }
 
 impl Layer {
@@ -176,6 +176,7 @@ impl Layer {
             let mut budget = stream.budget;
             search.within_budget(&mut budget, |search| stream.finish(search));
         }
+        search.omissions.end_layer(streams.within.layer);
     }
 }
 

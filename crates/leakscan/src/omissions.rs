@@ -8,13 +8,17 @@
 
 use super::containers::formats::Format;
 use super::findings::Statistics;
-use std::collections::VecDeque;
+use core::ops::Range;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Omissions that are kept back; with more, all are reported. As many as are named.
 const MAX_PENDING: usize = super::findings::NAMED_OMISSIONS;
 /// Streams that were read to their end and are remembered. The copies of a stream are in the same block as its
 /// beginning, or in the next one, and a block of text has fewer streams that end.
 const MAX_WHOLE: usize = 4096;
+
+/// Ranges of bytes that are remembered as parts of values; those that touch are one.
+const MAX_JOINED: usize = 1 << 18;
 
 /// What was not searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,10 @@ impl Spot {
     fn is_same(&self, other: &Self) -> bool {
         self.layer == other.layer && self.at.abs_diff(other.at) <= NEAR && self.kind == other.kind
     }
+
+    const fn is_stream(&self) -> bool {
+        matches!(self.kind, Kind::Stream(_))
+    }
 }
 
 struct Pending {
@@ -65,13 +73,15 @@ struct Pending {
 pub(crate) struct Omissions {
     pending: Vec<Pending>,
     whole: VecDeque<Spot>,
+    /// Bytes that are part of a value that is put together elsewhere: by their layer and first byte, their end.
+    joined: BTreeMap<(u64, u64), u64>,
 }
 
 impl Omissions {
     /// Something was not searched.
     pub(crate) fn add(&mut self, statistics: &mut Statistics, spot: Spot, holder: u64, what: impl FnOnce() -> String) {
         let mut known = self.pending.iter().map(|pending| &pending.spot).chain(&self.whole);
-        if known.any(|known| known.is_same(&spot)) {
+        if known.any(|known| known.is_same(&spot)) || self.is_joined(&spot) {
             return;
         }
         if self.pending.len() >= MAX_PENDING {
@@ -89,6 +99,32 @@ impl Omissions {
             self.whole.pop_front();
         }
         self.whole.push_back(spot);
+    }
+
+    /// Bytes of a layer are part of a value that is put together: a stream that begins in them and fails was read there,
+    /// or failed there too.
+    pub(crate) fn joined(&mut self, layer: u64, part: Range<u64>) {
+        let has_room = self.joined.len() < MAX_JOINED;
+        let last = self.joined.range_mut(..=(layer, part.start)).next_back();
+        if let Some((_, end)) = last.filter(|((other, _), end)| *other == layer && **end >= part.start) {
+            *end = part.end.max(*end);
+        } else if has_room {
+            self.joined.insert((layer, part.start), part.end);
+        }
+        let is_in = |spot: &Spot| spot.is_stream() && spot.layer == layer && part.contains(&spot.at);
+        self.pending.retain(|pending| !is_in(&pending.spot));
+    }
+
+    /// A layer has ended: its parts of values are forgotten.
+    pub(crate) fn end_layer(&mut self, layer: u64) {
+        while let Some((&key, _)) = self.joined.range((layer, 0)..=(layer, u64::MAX)).next() {
+            self.joined.remove(&key);
+        }
+    }
+
+    fn is_joined(&self, spot: &Spot) -> bool {
+        let last = self.joined.range(..=(spot.layer, spot.at)).next_back();
+        spot.is_stream() && last.is_some_and(|((layer, _), end)| *layer == spot.layer && spot.at < *end)
     }
 
     /// The stream whose content is the layer `holder` has ended. What was not searched in it is an omission if the
@@ -142,6 +178,24 @@ mod tests {
             });
             assert_eq!((before, after), (expected, expected), "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_in_a_part_of_a_value_is_no_omission() {
+        for (layer, part, expected) in [(1, 0..8, 0), (1, 7..8, 0), (1, 0..7, 1), (1, 8..9, 1), (2, 0..8, 1)] {
+            let before = reported(|omissions, statistics| {
+                omissions.joined(layer, part.clone());
+                add(omissions, statistics, SPOT, 0);
+            });
+            let after = reported(|omissions, statistics| {
+                add(omissions, statistics, SPOT, 0);
+                omissions.joined(layer, part.clone());
+            });
+            assert_eq!((before, after), (expected, expected), "{layer} {part:?}");
+        }
+        let mut omissions = Omissions::default();
+        (0..10).for_each(|page| omissions.joined(3, page * 4096..(page + 1) * 4096));
+        assert_eq!(omissions.joined.len(), 1);
     }
 
     #[test]

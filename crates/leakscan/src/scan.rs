@@ -98,7 +98,7 @@ pub(crate) struct Search<'i> {
     in_stream: bool,
     pub(crate) pool: Pool,
     pub(crate) prefilters: Vec<Prefilter>,
-    omissions: Omissions,
+    pub(crate) omissions: Omissions,
     /// The offset in the layer that is being searched of the first stream that the end of its block cuts.
     pub(crate) cut: Option<u64>,
     /// The number of the last layer.

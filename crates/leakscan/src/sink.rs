@@ -4,6 +4,7 @@
 
 use super::encoding::Encoding;
 use super::pool::Pool;
+use core::ops::Range;
 
 /// Bytes that a decoder of text decoded: one run, or several with one byte of no text at each border between them.
 pub(crate) struct Decoded<'a> {
@@ -93,6 +94,10 @@ pub(crate) trait PageSink {
 
     /// Records that something at an offset could not be searched.
     fn omit(&mut self, at: u64, what: &str);
+
+    /// These bytes are part of a value that is put together: a stream that begins in them and is broken where they end
+    /// is no omission.
+    fn joined(&mut self, part: Range<u64>);
 
     /// Descends into a value that is put together already.
     fn value(&mut self, steps: &[Encoding], at: u64, content: &[u8]) {

@@ -8,6 +8,7 @@ use super::omissions::{Kind, Spot};
 use super::pool::Pool;
 use super::scan::{Search, Within};
 use super::sink::PageSink;
+use core::ops::Range;
 
 /// Bytes whose pages are being decoded, as the sink of the decoders of pages.
 pub(crate) struct PageLevel<'s, 'i, 'f> {
@@ -72,6 +73,10 @@ impl PageSink for PageLevel<'_, '_, '_> {
 
     fn omit(&mut self, at: u64, what: &str) {
         self.report(at, Kind::Value, what);
+    }
+
+    fn joined(&mut self, part: Range<u64>) {
+        self.search.omissions.joined(self.within.layer, part);
     }
 }
 

@@ -10,8 +10,9 @@ use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_distincti
 
 /// The number of secrets of which a half is planted, from all over the run.
 const PLANTED: usize = 8;
-/// Bytes before and after each half, so that the search finds it in the middle of something.
-const AROUND: [u8; 100] = [0x5A; 100];
+/// Bytes before and after each half, so that the search finds it in the middle of something. A file within an archive or
+/// an image of a disk begins at a multiple of as many.
+const AROUND: [u8; 512] = [0x5A; 512];
 
 /// Plants halves of secrets in each encoding and searches for them with the same index. Returns how many were planted
 /// and how many of them were found.

@@ -33,3 +33,28 @@ pub(crate) fn toast(bytes: &[u8]) -> Vec<u8> {
     };
     [row(0, &full), row(1, second)].concat()
 }
+
+/// A database of SQLite of three pages of 512 bytes: an empty schema, a page with one cell, an overflow page. Half of
+/// the bytes are in the cell.
+pub(crate) fn sqlite(bytes: &[u8]) -> Vec<u8> {
+    // Of a value of 547 bytes, 39 are in the cell, and 508 fill an overflow page.
+    let (first, second) = bytes.split_at_checked(bytes.len() / 2).unwrap_or((bytes, &[]));
+    // Page size, versions, no reserved bytes, fractions; change counter and number of pages.
+    let mut schema = [&b"SQLite format 3\0"[..], &[2, 0, 1, 1, 0, 64, 32, 32, 0, 0, 0, 1, 0, 0, 0, 3]].concat();
+    schema.resize(92, 0);
+    schema.extend([0, 0, 0, 1, 0, 0, 0, 0]);
+    // A leaf without cells, whose content begins at the end of the page.
+    schema.extend([13, 0, 0, 0, 0, 2, 0, 0]);
+    schema.resize(512, 0);
+    let mut leaf = vec![13, 0, 0, 0, 1, 1, 0xD2, 0, 1, 0xD2];
+    // The cell: the length of the value, 547, its key, its beginning, and the number of the overflow page.
+    leaf.resize(0x1D2, 0);
+    leaf.extend([0x84, 0x23, 1]);
+    leaf.resize(leaf.len().saturating_add(39usize.saturating_sub(first.len())), 0);
+    leaf.extend_from_slice(first);
+    leaf.extend([0, 0, 0, 3]);
+    let mut overflow = vec![0, 0, 0, 0];
+    overflow.extend_from_slice(second);
+    overflow.resize(512, 0);
+    [schema, leaf, overflow].concat()
+}

@@ -2,6 +2,8 @@
 //! Values in the pages of databases: compressed without a frame, or spread over several pages.
 //!
 //! ```text
+//! files.rs     files of databases, by their first bytes
+//! sqlite/      values of SQLite on overflow pages, put together
 //! lz.rs        decoders of blocks without a frame: pglz, LZ4, LZF, Snappy
 //! varlena.rs   compressed values of PostgreSQL, at any place
 //! toast.rs     values of PostgreSQL in chunks, put together
@@ -9,13 +11,16 @@
 //! ```
 
 pub(crate) mod encode;
+mod files;
 mod lz;
+mod sqlite;
 mod toast;
 mod varlena;
 
 use super::encoding::Encoding;
 use super::prefilter::Prefilter;
 use super::sink::PageSink;
+use files::Files;
 use toast::Toast;
 use varlena::Varlenas;
 
@@ -31,19 +36,21 @@ pub(crate) struct Block<'a> {
 }
 
 /// The values of databases in a stream of bytes.
-pub(crate) struct Pages {
+pub(crate) struct Pages<V> {
+    files: Files<V>,
     varlenas: Varlenas,
     toast: Toast,
 }
 
-impl Pages {
+impl<V> Pages<V> {
     /// Nothing has been read yet.
     pub(crate) const fn new() -> Self {
-        Self { varlenas: Varlenas::new(), toast: Toast::new() }
+        Self { files: Files::new(), varlenas: Varlenas::new(), toast: Toast::new() }
     }
 
     /// Decodes the values that end in a block.
-    pub(crate) fn examine(&mut self, sink: &mut impl PageSink, block: &Block<'_>) {
+    pub(crate) fn examine(&mut self, sink: &mut impl PageSink<Value = V>, block: &Block<'_>) {
+        self.files.examine(sink, block);
         if sink.wants(Encoding::Varlena) {
             self.varlenas.examine(sink, block);
         }
@@ -53,7 +60,8 @@ impl Pages {
     }
 
     /// The stream has ended.
-    pub(crate) fn finish(&mut self, sink: &mut impl PageSink) {
+    pub(crate) fn finish(&mut self, sink: &mut impl PageSink<Value = V>) {
+        self.files.finish(sink);
         self.toast.finish(sink);
     }
 }

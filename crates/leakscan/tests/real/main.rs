@@ -12,6 +12,7 @@
 )]
 
 mod postgres;
+mod sqlite;
 
 use leakscan::{Encoding, Encodings, Evidence, Findings, Index, Needles};
 use rand_chacha::ChaCha8Rng;

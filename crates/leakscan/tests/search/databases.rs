@@ -164,3 +164,103 @@ fn a_key_in_pages_within_other_encodings_is_found() {
         assert!(places(&findings).iter().any(|(encodings, _)| *encodings == expected), "{:?}", findings.hits);
     }
 }
+
+/// A database of SQLite with pages of 512 bytes: an empty schema, then these pages.
+fn database(pages: &[Vec<u8>]) -> Vec<u8> {
+    let count = u32::try_from(pages.len() + 1).unwrap().to_be_bytes();
+    let mut schema = [&b"SQLite format 3\0\x02\0\x01\x01\0\x40\x20\x20\0\0\0\x01"[..], &count].concat();
+    schema.resize(92, 0);
+    schema.extend([0, 0, 0, 1, 0, 0, 0, 0, 13, 0, 0, 0, 0, 2, 0, 0]);
+    schema.resize(512, 0);
+    [&[schema], pages].concat().concat()
+}
+
+/// A leaf of a table with one cell, which has 39 bytes of a value of `39 + 508 * overflow` and continues on a page.
+fn leaf(local: &[u8], overflow: u32, first: u32) -> Vec<u8> {
+    let len = 39 + 508 * overflow;
+    let varint = [0x80 | (len >> 14) as u8, 0x80 | (len >> 7) as u8, len as u8 & 0x7F];
+    let cell = [&varint[..], &[1], local, &first.to_be_bytes()].concat();
+    let at = u16::try_from(512 - cell.len()).unwrap().to_be_bytes();
+    let mut page = [&[13, 0, 0, 0, 1][..], &at, &[0], &at].concat();
+    page.resize(512 - cell.len(), 0);
+    [page, cell].concat()
+}
+
+fn overflow(next: u32, content: &[u8]) -> Vec<u8> {
+    [&next.to_be_bytes()[..], content].concat()
+}
+
+#[test]
+fn a_value_of_sqlite_is_found_over_pages_in_any_order() {
+    let secret = random(20, 32);
+    let index = index_of(&[&secret]);
+    // The secret lies across the border of two overflow pages.
+    let value = [random(21, 39 + 508 - 9), secret.clone(), random(22, 508 - 23)].concat();
+    let (local, rest) = value.split_at(39);
+    let (first, second) = rest.split_at(508);
+    let expected = |at: usize| vec![(vec![Encoding::SqliteOverflow, Encoding::Raw], at as u64)];
+    // Before the file: nothing, or an archive's header; the cell's beginning is where its value is reported.
+    for before in [0, 512, 3 * BLOCK + 1024] {
+        let other = vec![vec![OTHER; 512]; 3];
+        let orders = [
+            ([leaf(local, 2, 3), overflow(4, first), overflow(0, second)], 1),
+            ([overflow(0, second), leaf(local, 2, 4), overflow(2, first)], 2),
+            ([overflow(3, first), overflow(0, second), leaf(local, 2, 2)], 3),
+        ];
+        for (pages, number) in orders {
+            let file = [vec![OTHER; before], database(&[&pages[..], &other].concat())].concat();
+            let findings = search(&file, &index);
+            let at = before + 512 * number + 512 - 39 - 4;
+            assert_eq!(places(&findings), expected(at), "{before} {number}");
+            assert!(places(&without(&file, &index, Encoding::SqliteOverflow)).is_empty());
+            assert_eq!(findings.statistics.omissions, Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn circles_and_crowds_of_overflow_pages_cost_bounded_work() {
+    let index = index_of(&[&random(23, 32)]);
+    let content = vec![OTHER; 508];
+    // A page that names itself, two that name each other, a chain that ends in a circle; values without end on each.
+    let mut pages = vec![overflow(2, &content), overflow(4, &content), overflow(3, &content), overflow(2, &content)];
+    pages.extend((2..6).map(|first| leaf(&content[..39], 4_000, first)));
+    // Thousands of values on one chain of thousands of pages.
+    let from = u32::try_from(pages.len()).unwrap() + 2;
+    pages.extend((0..4_000).map(|page| overflow(from + page + 1, &content)));
+    pages.extend((0..4_000).map(|_| leaf(&content[..39], 4_000, from)));
+    let start = std::time::Instant::now();
+    let findings = search(&database(&pages), &index);
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    assert_eq!((findings.hits.len(), findings.statistics.omitted), (0, 0));
+    // Each page is searched where it lies, and as part of a few values.
+    let bound = 6 * findings.statistics.bytes;
+    assert!(findings.statistics.decoded < bound, "{}", findings.statistics.decoded);
+}
+
+#[test]
+fn a_damaged_or_cut_database_is_read_as_far_as_it_goes() {
+    let secret = random(24, 32);
+    let index = index_of(&[&secret]);
+    let value = [random(25, 39 - 9), secret.clone(), random(26, 2000)].concat();
+    let (local, rest) = value.split_at(39);
+    let pages: Vec<Vec<u8>> = [leaf(local, 3, 3)]
+        .into_iter()
+        .chain(
+            rest.chunks_exact(508).zip(4..).map(|(content, next)| overflow(if next == 6 { 0 } else { next }, content)),
+        )
+        .collect();
+    let file = database(&pages);
+    for len in [file.len(), file.len() - 600, 512 * 3] {
+        assert_eq!(places(&search(&file[..len], &index)).len(), 1, "{len}");
+    }
+    // Every byte of the headers is changed: nothing fails, and nothing that is no database is one.
+    for at in (0..120).chain(512..540).chain(1024..1032) {
+        let mut damaged = file.clone();
+        damaged[at] ^= 0x55;
+        assert_eq!(search(&damaged, &index).statistics.omitted, 0, "{at}");
+    }
+    let mut other = file;
+    other[0] = b's';
+    assert!(places(&search(&other, &index)).is_empty());
+}

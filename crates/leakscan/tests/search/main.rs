@@ -119,7 +119,7 @@ fn the_output_of_every_encoder_is_found_and_not_without_its_decoder() {
     let secret = random(18, 32);
     let index = index_of(&[&secret]);
     for encoding in Encoding::ALL {
-        let evidence = [&[OTHER; 100][..], &leakscan::encoders::encode(&secret, encoding), &[OTHER; 100]].concat();
+        let evidence = [&[OTHER; 512][..], &leakscan::encoders::encode(&secret, encoding), &[OTHER; 100]].concat();
         let is_found = |encodings| {
             let findings =
                 Evidence::new().with_encodings(encodings).bytes("bytes", &evidence).search(&index, |_, _| {});
