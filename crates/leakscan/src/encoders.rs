@@ -104,6 +104,21 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
     [b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0", &sizes[..], b"\x01\0\0\0k", &deflated].concat()
 }
 
+/// Whether [`encode`] writes other bytes, too, as it writes these, or bytes that a search takes for a word: a control
+/// must not plant them. In caret notation, `^`, `^^`, `M-^` and `M-^^` may be the beginning of another byte, and `M` and
+/// a hyphen are the beginning of a byte above 127.
+#[must_use]
+pub fn is_ambiguous(bytes: &[u8], encoding: Encoding) -> bool {
+    match encoding {
+        Encoding::CaretNotation => {
+            bytes.iter().any(|byte| matches!(byte & 0x7F, 0x1E | 0x5E))
+                || bytes.windows(2).any(|pair| matches!(pair, [first, b'-'] if matches!(first & 0x7F, 0x0D | 0x4D)))
+        }
+        Encoding::Base36 => !encode(bytes, encoding).iter().any(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@
 use super::class::Class;
 use super::ledger::Ledger;
 use super::value::{Id, Value};
-use leakscan::encoders::encode;
+use leakscan::encoders::{encode, is_ambiguous};
 use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_distinctive};
 
 /// The number of secrets of which a half is planted, from all over the run.
@@ -28,7 +28,7 @@ fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: En
     // Some encodings leave letters unchanged: a half that consists of them does not test the decoder.
     let is_changed = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
     let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger)
-        .filter(|(_, half)| is_changed(half))
+        .filter(|(_, half)| is_changed(half) && !is_ambiguous(half, encoding))
         .enumerate()
         .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
         .collect();

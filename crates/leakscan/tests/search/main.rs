@@ -113,6 +113,28 @@ fn fragments_of_sixteen_bytes_are_found_and_of_fifteen_are_not() {
     }
 }
 
+/// Halves of random keys among letters, as the control of an audit plants them: none is missed by chance.
+#[test]
+fn halves_of_keys_among_letters_are_found_in_every_encoding() {
+    let keys: Vec<Vec<u8>> = (0..300).map(|seed| random(7_000 + seed, 32)).collect();
+    let index = index_of(&keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    for encoding in Encoding::ALL {
+        let mut left_out = 0;
+        for (id, key) in (0..).zip(&keys) {
+            if leakscan::encoders::is_ambiguous(&key[16..], encoding) {
+                left_out += 1;
+                continue;
+            }
+            let encoded = leakscan::encoders::encode(&key[16..], encoding);
+            let evidence = [&[b'Z'; 100][..], &encoded, &[b'Z'; 100]].concat();
+            let found = search(&evidence, &index);
+            let is_found = |hit: &Hit| hit.id == id && (hit.encoding[0] == encoding || encoded == key[16..]);
+            assert!(found.hits.iter().any(is_found), "{encoding}: {}", String::from_utf8_lossy(&encoded));
+        }
+        assert!(left_out < keys.len() / 2, "{encoding}: {left_out} are left out");
+    }
+}
+
 /// The encoders that the crate offers for the control of a search.
 #[test]
 fn the_output_of_every_encoder_is_found_and_not_without_its_decoder() {
