@@ -60,8 +60,9 @@ impl Hearing {
     }
 
     pub(crate) fn write(&self, out: &Path) -> Result<(), Box<dyn Error>> {
+        let both = [("A thief of today", &self.matrix), ("A thief with a quantum computer", &self.quantum)];
+        fs::write(out.join("report.html"), self.verdict.to_html(&both))?;
         let matrix = self.matrix.condensed(PICTURE.0, PICTURE.1);
-        fs::write(out.join("report.html"), self.verdict.to_html(Some(&matrix)))?;
         fs::write(out.join("matrix.svg"), matrix.to_svg())?;
         fs::write(out.join("matrix-quantum.svg"), self.quantum.condensed(PICTURE.0, PICTURE.1).to_svg())?;
         Ok(())

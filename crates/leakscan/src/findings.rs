@@ -9,6 +9,7 @@ use super::index::needles::Index;
 use super::index::probe::Match;
 use super::printable::printable;
 use super::records::{HitsOfValue, Maps, Record};
+use super::sources::Piece;
 use core::fmt;
 use core::ops::Range;
 use std::collections::HashMap;
@@ -123,6 +124,11 @@ pub struct Findings {
     pub hits: Vec<Hit>,
     /// What was searched.
     pub statistics: Statistics,
+    /// What was read, if [`Evidence::with_pieces`](crate::Evidence::with_pieces) asked for it; the first
+    /// [`LISTED_PIECES`](crate::LISTED_PIECES).
+    pub pieces: Vec<Piece>,
+    /// The number of pieces that are not listed.
+    pub unlisted_pieces: u64,
 }
 
 /// What becomes of the matches of a search.
@@ -135,6 +141,12 @@ pub(crate) enum Report<'r> {
     Ranked(&'r dyn Fn(u32, Range<usize>) -> u64),
     /// No hit is listed; the fragments of each value that occur are recorded.
     Cover(Coverage),
+}
+
+impl Findings {
+    pub(crate) fn with_pieces(self, pieces: Vec<Piece>, unlisted_pieces: u64) -> Self {
+        Self { pieces, unlisted_pieces, ..self }
+    }
 }
 
 #[derive(Default)]
@@ -247,7 +259,7 @@ impl<'r> Hits<'r> {
         statistics.unlisted_hits = self.unlisted;
         statistics.unranked_hits = self.unranked;
         statistics.sources = (self.sources.len() as u64).saturating_sub(self.names);
-        Findings { hits, statistics }
+        Findings { hits, statistics, pieces: Vec::new(), unlisted_pieces: 0 }
     }
 
     /// The fragments that were recorded, and the number of sources.

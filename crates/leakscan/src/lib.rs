@@ -67,4 +67,4 @@ pub use index::needles::{DENSE, FRAGMENT, Index, LONG_FRAGMENT, Needles, TooMany
 pub use index::windows::is_distinctive;
 pub use printable::printable;
 pub use scan::SearchLimits;
-pub use sources::{Evidence, EvidenceError};
+pub use sources::{Evidence, EvidenceError, LISTED_PIECES, Piece};

@@ -3,6 +3,7 @@
 
 use super::examination::Examination;
 use super::ledger::Ledger;
+use super::manifest::{Hashing, Manifest};
 use super::profile::Profile;
 use super::search::search;
 use super::tape::Tape;
@@ -19,6 +20,7 @@ pub struct Audit<'a> {
     evidence: Evidence<'a>,
     known: Option<Vec<Evidence<'a>>>,
     progress: Box<dyn FnMut(u64, u64) + 'a>,
+    manifest: Manifest,
 }
 
 impl fmt::Debug for Audit<'_> {
@@ -45,7 +47,9 @@ impl<'a> Audit<'a> {
     /// [`TraceError`] if it is not a trace.
     pub fn read(profile: Profile, trace: impl Read) -> Result<Self, TraceError> {
         let progress = Box::new(|_, _| {});
-        Self { ledger: Ledger::new(profile), evidence: Evidence::new(), known: None, progress }.and_trace(trace)
+        let (known, manifest) = (None, Manifest::new());
+        let ledger = Ledger::new(profile);
+        Self { ledger, evidence: Evidence::new(), known, progress, manifest }.and_trace(trace)
     }
 
     /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the
@@ -54,8 +58,21 @@ impl<'a> Audit<'a> {
     /// # Errors
     /// [`TraceError`] if it is not a trace.
     pub fn and_trace(mut self, trace: impl Read) -> Result<Self, TraceError> {
-        self.ledger.ingest_trace(trace)?;
+        let mut trace = Hashing::new(trace);
+        self.ledger.ingest_trace(&mut trace)?;
+        let name = format!("trace {}", self.manifest.traces.len().saturating_add(1));
+        self.manifest.traces.push(trace.into_piece(name));
         Ok(self)
+    }
+
+    /// States in the manifest when, where and with which options the audit runs: the library asks neither the clock nor
+    /// the host.
+    #[must_use]
+    pub fn run_at(mut self, time: &str, host: &str, options: &[String]) -> Self {
+        self.manifest.time = Some(time.into());
+        self.manifest.host = Some(host.into());
+        self.manifest.options = options.to_vec();
+        self
     }
 
     /// Adds evidence: these bytes, under a name for people.
@@ -116,6 +133,7 @@ impl<'a> Audit<'a> {
         self.ledger.finish();
         self.ledger.find_leaking_draws();
         let searched = search(&self.ledger, self.evidence, self.known, self.progress);
-        Examination::new(self.ledger, searched)
+        self.manifest.add_evidence(&searched.pieces.0, searched.pieces.1);
+        Examination::new(self.ledger, searched, self.manifest)
     }
 }

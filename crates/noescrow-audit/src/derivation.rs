@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Descriptions of values, and derivations: how a value follows from what the server has.
 
+use super::class::Class;
 use super::clauses::Rule;
 use super::closure::{Closure, Known};
 use super::finding::{DerivationStep, EvidencePlace, Finding, FindingKind};
@@ -70,7 +71,11 @@ impl Derivations<'_> {
                 }
                 _ => Vec::new(),
             };
-            DerivationStep { value: self.name(*id), because: self.because(*id), from }
+            let value = self.ledger.value(*id);
+            let is_secret = value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State));
+            let is_cause = self.closure.how(*id) == Known::Fact
+                && (is_secret && self.places.contains_key(id) || value.is_some_and(|value| value.made_by_server));
+            DerivationStep { value: self.name(*id), because: self.because(*id), from, is_cause }
         };
         order.iter().map(step).collect()
     }

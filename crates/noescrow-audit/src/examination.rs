@@ -7,6 +7,7 @@ use super::closure::{Closure, Known};
 use super::derivation::Derivations;
 use super::finding::{Finding, FindingKind};
 use super::ledger::Ledger;
+use super::manifest::Manifest;
 use super::search::Searched;
 use super::value::{Id, PLAINTEXT};
 use super::verdict::{MAX_FINDINGS, NOT_SHOWN, Outcome, Verdict};
@@ -17,6 +18,7 @@ use core::fmt;
 pub struct Examination {
     ledger: Ledger,
     searched: Searched,
+    manifest: Manifest,
 }
 
 impl fmt::Debug for Examination {
@@ -26,8 +28,8 @@ impl fmt::Debug for Examination {
 }
 
 impl Examination {
-    pub(super) const fn new(ledger: Ledger, searched: Searched) -> Self {
-        Self { ledger, searched }
+    pub(super) const fn new(ledger: Ledger, searched: Searched, manifest: Manifest) -> Self {
+        Self { ledger, searched, manifest }
     }
 
     pub(super) const fn ledger(&self) -> &Ledger {
@@ -111,6 +113,7 @@ impl Examination {
             unjudged,
             examined: searched.examined.clone(),
             not_shown: NOT_SHOWN.to_vec(),
+            manifest: self.manifest.clone(),
         }
     }
 

@@ -99,6 +99,8 @@ pub struct DerivationStep {
     pub because: String,
     /// The steps of this derivation from which it follows, by index.
     pub from: Vec<usize>,
+    /// Whether it is a cause of the finding: a secret that the evidence has, or a value that a server made.
+    pub is_cause: bool,
 }
 
 /// Something that an audit found.
@@ -115,4 +117,14 @@ pub struct Finding {
     pub places: Vec<EvidencePlace>,
     /// From the evidence to the secret; the last step is the secret itself.
     pub derivation: Vec<DerivationStep>,
+}
+
+impl Finding {
+    /// What the server has from which the finding follows: the value itself if the evidence has it.
+    #[must_use]
+    pub fn causes(&self) -> Vec<&str> {
+        let causes: Vec<&str> =
+            self.derivation.iter().filter(|step| step.is_cause).map(|step| step.value.as_str()).collect();
+        if causes.is_empty() { vec![&self.what] } else { causes }
+    }
 }

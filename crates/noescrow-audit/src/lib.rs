@@ -37,7 +37,7 @@
 //! | texts | `rarity`, `idioms`, `texts` | whether a part of a text is a leak, or ordinary language |
 //! | search | `finding`, `examined`, `control`, `public_values`, `baseline`, `search` | finds the values in the evidence |
 //! | closure | `closure`, `derivation` | everything that follows from what was found, with the reasons |
-//! | verdict | `verdict`, `examination`, `audit` | puts it together |
+//! | verdict | `manifest`, `verdict`, `examination`, `audit` | puts it together |
 //! | | `secrecy_matrix`, `compromise` | what is exposed if a device is stolen as well |
 //! | report | `report` | HTML, SVG, PNG and text |
 //!
@@ -88,6 +88,7 @@ mod derivation;
 
 mod audit;
 mod examination;
+mod manifest;
 mod verdict;
 
 mod compromise;
@@ -113,6 +114,7 @@ pub use leakscan::{
     DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, HITS_PER_VALUE, Hit, Index, LONG_FRAGMENT,
     MAX_DEPTH, NAMED_OMISSIONS, Needles, SearchLimits, Statistics, TooManyNeedles,
 };
+pub use manifest::{Manifest, Piece};
 pub use operation::{Field, Kind, Operation, Role};
 pub use profile::{Profile, ProfileError};
 pub use secrecy_matrix::{Cell, Healing, MatrixRow, SecrecyMatrix, Theft};

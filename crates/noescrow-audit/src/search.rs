@@ -11,7 +11,7 @@ use super::public_values::{PublicCoverage, leaks_in_public_values};
 use super::texts::{Basis, Judgement, Texts, is_text};
 use super::value::{Id, PLAINTEXT};
 use super::well_known::is_well_known;
-use leakscan::{Encoding, Evidence, FRAGMENT, HITS_PER_VALUE, Hit, Needles};
+use leakscan::{Encoding, Evidence, FRAGMENT, HITS_PER_VALUE, Hit, Needles, Piece};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whole values before a fragment of which the search asks whether they explain it. There are more only where many
@@ -34,6 +34,8 @@ pub(super) struct Searched {
     /// What the server knows: the facts of the run, and the values that the evidence has whole.
     pub(super) facts: Vec<Id>,
     pub(super) examined: Examined,
+    /// What was read of the evidence, and how many pieces more.
+    pub(super) pieces: (Vec<Piece>, u64),
 }
 
 /// Searches the evidence for the values of a ledger that is [finished](Ledger::finish).
@@ -66,10 +68,12 @@ pub(super) fn search<'a>(
     match needles.build() {
         Ok(index) => {
             let texts = baseline::read(ledger, known, &mut examined, &mut progress);
-            let (found, failed) = evidence.search_ranked(&index, &|id, part| texts.rank(id, part), progress);
+            let rank = |id, part| texts.rank(id, part);
+            let (found, failed) = evidence.with_pieces().search_ranked(&index, &rank, progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
             examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
             examined.add_statistics(&found.statistics);
+            searched.pieces = (found.pieces, found.unlisted_pieces);
             let mut coverage = PublicCoverage::of(ledger);
             searched.public_leaks = leaks_in_public_values(ledger, &index, &mut coverage);
             searched.sort(ledger, found.hits, &mut coverage, &texts);

@@ -4,6 +4,7 @@
 
 use super::examined::Examined;
 use super::finding::{DerivationStep, Finding, FindingKind};
+use super::manifest::Manifest;
 use core::fmt;
 use serde::Serialize;
 
@@ -55,6 +56,8 @@ pub struct Verdict {
     pub examined: Examined,
     /// What an audit does not show.
     pub not_shown: Vec<&'static str>,
+    /// Which tool examined what, when and where.
+    pub manifest: Manifest,
 }
 
 impl Verdict {
@@ -79,7 +82,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { outcome, findings, findings_not_listed, unjudged, examined, not_shown } = self;
+        let Self { outcome, findings, findings_not_listed, unjudged, examined, not_shown, manifest: _ } = self;
         match outcome {
             Outcome::Holds => writeln!(f, "HOLDS: no server-held key exists in what was examined.")?,
             Outcome::Finding => {
@@ -94,7 +97,7 @@ impl fmt::Display for Verdict {
             for place in places {
                 writeln!(f, "   in {place}")?;
             }
-            for (at, DerivationStep { value, because, from }) in derivation.iter().enumerate() {
+            for (at, DerivationStep { value, because, from, .. }) in derivation.iter().enumerate() {
                 write!(f, "   [{at}] {value}: {because}")?;
                 match from.as_slice() {
                     [] => writeln!(f)?,

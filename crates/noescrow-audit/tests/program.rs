@@ -3,6 +3,7 @@
 #![allow(
     missing_docs,
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -149,6 +150,37 @@ fn json_has_the_outcome_and_the_same_exit_code() {
     }
 }
 
+/// Digest and size of everything that was read, so that somebody else can tell whether they have the same.
+#[test]
+fn manifest_has_the_tool_the_time_and_the_digests() {
+    use sha2::{Digest, Sha256};
+    let folder = Folder::new("manifest");
+    folder.write("server/log", b"abc");
+    let manifest = |arguments: &[&str]| {
+        let (_, out, err) = folder.audit(&[&["--json", "--evidence", "server"], arguments].concat());
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
+        json["manifest"].clone()
+    };
+    let piece = |name: &str, shown: &str| {
+        let bytes = fs::read(folder.path(name)).unwrap();
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        serde_json::json!({"name": shown, "bytes": bytes.len(), "sha256": digest})
+    };
+    let written = manifest(&[]);
+    assert_eq!(written["tool"], concat!("noescrow-audit ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(written["traces"], serde_json::json!([piece("run.trace", "trace 1")]));
+    let expected = [piece("server/log", "server/log"), piece("server/wire", "server/wire")];
+    assert_eq!(written["evidence"], serde_json::json!(expected));
+    // RFC 3339, in seconds and UTC.
+    let time = written["time"].as_str().unwrap();
+    assert!(time.len() == 20 && time.ends_with('Z') && time.as_bytes()[10] == b'T', "{time}");
+    assert!(!written["host"].as_str().unwrap().is_empty());
+    assert!(written["options"].as_array().unwrap().contains(&"--evidence".into()));
+    // Control: one changed byte.
+    folder.write("server/log", b"abd");
+    assert_ne!(manifest(&[])["evidence"], written["evidence"]);
+}
+
 #[test]
 fn page_and_matrix_are_written_in_the_format_of_their_names() {
     let folder = Folder::new("files");
@@ -158,6 +190,9 @@ fn page_and_matrix_are_written_in_the_format_of_their_names() {
     assert!(out.starts_with("HOLDS"));
     let page = String::from_utf8(read("page.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("2 messages (rows) × 1 thefts (columns)"));
+    assert!(
+        page.contains("<figcaption>A thief of today") && page.contains("<figcaption>A thief with a quantum computer")
+    );
     assert!(
         read("matrix.svg").starts_with(b"<svg ")
             && page.as_bytes().windows(200).any(|part| part == &read("matrix.svg")[..200])

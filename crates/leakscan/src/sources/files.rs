@@ -14,6 +14,7 @@ const READ: usize = 1 << 18;
 
 /// Searches bytes in memory, as one source.
 pub(super) fn bytes(search: &mut Search<'_>, progress: &mut Progress<'_>, name: String, bytes: &[u8]) {
+    progress.begin(&name, true);
     search.begin(name);
     let mut layer = Layer::source(0, BLOCK);
     bytes.chunks(REPORT_INTERVAL).for_each(|bytes| examine(search, progress, &mut layer, bytes));
@@ -27,6 +28,7 @@ pub(super) fn stream(
     name: String,
     mut from: impl Read,
 ) -> io::Result<u64> {
+    progress.begin(&name, true);
     search.begin(name);
     let mut len = 0u64;
     let mut layer = Layer::source(0, BLOCK);

@@ -46,6 +46,7 @@ pub(super) fn process(
     name: &str,
     pid: u32,
 ) -> Result<(), EvidenceError> {
+    progress.begin(name, false);
     let ended = || EvidenceError::ProcessEnded { source: String::from(name) };
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => ended(),

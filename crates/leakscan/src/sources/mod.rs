@@ -8,6 +8,7 @@
 //! open.rs       files, up to their size; what is not a file
 //! directory.rs  the files of a directory and of those below it, and its links
 //! names.rs      names of files, targets of links, extended attributes
+//! pieces.rs     what was read, with its digest
 //! memory.rs     the memory of a process
 //! capture/      captures of traffic, their packets, and the streams of their flows
 //! ```
@@ -20,6 +21,7 @@ mod files;
 mod memory;
 mod names;
 mod open;
+mod pieces;
 mod progress;
 
 use super::coverage::Coverage;
@@ -30,6 +32,8 @@ use super::scan::{Search, SearchLimits};
 use core::fmt;
 use core::ops::Range;
 pub use error::EvidenceError;
+use pieces::Pieces;
+pub use pieces::{LISTED_PIECES, Piece};
 use progress::Progress;
 use std::fs;
 use std::io::Read;
@@ -51,6 +55,7 @@ pub struct Evidence<'a> {
     sources: Vec<(String, Source<'a>)>,
     encodings: Encodings,
     limits: SearchLimits,
+    lists_pieces: bool,
 }
 
 impl fmt::Debug for Evidence<'_> {
@@ -77,6 +82,14 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub const fn with_limits(mut self, limits: SearchLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Lists what was read of each source, with its SHA-256, in [`Findings::pieces`]. That takes about half a second for
+    /// a gigabyte.
+    #[must_use]
+    pub const fn with_pieces(mut self) -> Self {
+        self.lists_pieces = true;
         self
     }
 
@@ -141,8 +154,8 @@ impl<'a> Evidence<'a> {
     /// part of a source that was read before it failed.
     pub fn search_all(self, index: &Index, progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
         let mut search = Search::new(index, self.encodings, self.limits, Report::First);
-        let failed = self.examine(&mut search, progress);
-        (search.finish(), failed)
+        let (failed, (pieces, unlisted)) = self.examine(&mut search, progress);
+        (search.finish().with_pieces(pieces, unlisted), failed)
     }
 
     /// As [`search_all`](Self::search_all), but `rank` decides which hits are listed: it gets the value's number and
@@ -155,8 +168,8 @@ impl<'a> Evidence<'a> {
         progress: impl FnMut(u64, u64),
     ) -> (Findings, Vec<EvidenceError>) {
         let mut search = Search::new(index, self.encodings, self.limits, Report::Ranked(rank));
-        let failed = self.examine(&mut search, progress);
-        (search.finish(), failed)
+        let (failed, (pieces, unlisted)) = self.examine(&mut search, progress);
+        (search.finish().with_pieces(pieces, unlisted), failed)
     }
 
     /// Searches all sources as [`search_all`](Self::search_all) does, and records which fragments of the values occur,
@@ -169,18 +182,25 @@ impl<'a> Evidence<'a> {
     ) -> (Coverage, Statistics, Vec<EvidenceError>) {
         let report = Report::Cover(Coverage::default());
         let mut search = Search::new(index, self.encodings, self.limits, report).with_sample(sample);
-        let failed = self.examine(&mut search, progress);
+        let (failed, _) = self.examine(&mut search, progress);
         let (coverage, statistics) = search.into_coverage();
         (coverage, statistics, failed)
     }
 
-    /// Searches all sources; returns those that failed.
-    fn examine(self, search: &mut Search<'_>, mut progress: impl FnMut(u64, u64)) -> Vec<EvidenceError> {
+    /// Searches all sources; returns those that failed, and what was read.
+    fn examine(
+        self,
+        search: &mut Search<'_>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> (Vec<EvidenceError>, (Vec<Piece>, u64)) {
         let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
         let mut progress = Progress::new(&mut progress, total);
+        progress.pieces = self.lists_pieces.then(Pieces::default);
         let roots: Vec<PathBuf> = self.sources.iter().filter_map(|(_, source)| source.root()).collect();
         let sources = self.sources.into_iter();
-        sources.filter_map(|(name, source)| source.examine(search, &mut progress, name, &roots).err()).collect()
+        let failed = sources.filter_map(|(name, source)| source.examine(search, &mut progress, name, &roots).err());
+        let failed = failed.collect();
+        (failed, progress.pieces.map(Pieces::finish).unwrap_or_default())
     }
 }
 

@@ -10,12 +10,14 @@
 
 use clap::{Parser, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
-use noescrow_audit::{Audit, Evidence, Examination, Outcome, Profile, SecrecyMatrix, Thief, Verdict};
+use noescrow_audit::{Audit, Evidence, Examination, Outcome, Profile, Thief, Verdict};
+use std::env;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// Rows and columns of a drawn matrix. In longer runs each cell stands for several.
 const DRAWN: (usize, usize) = (200, 64);
@@ -133,7 +135,10 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
         audit = add_process(audit, pid)?;
     }
     let bar = Bar::new();
-    let examination = audit.on_progress(|done, all| bar.show(done, all)).examine();
+    let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
+    let arguments: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let examination = audit.run_at(&time, &host, &arguments).on_progress(|done, all| bar.show(done, all)).examine();
     bar.0.finish_and_clear();
     Ok(report(options, &examination))
 }
@@ -271,28 +276,29 @@ fn report(options: &Options, examination: &Examination) -> u8 {
 }
 
 fn write_files(options: &Options, examination: &Examination, verdict: &Verdict) -> Result<(), Box<dyn Error>> {
-    let matrix = if options.html.is_some() || options.matrix.is_some() { matrix(examination) } else { None };
+    let wanted = options.html.is_some() || options.matrix.is_some();
+    let thefts = if wanted { examination.thefts() } else { Vec::new() };
+    let matrix = |quantum| examination.secrecy_matrix(&thefts, &Thief { quantum, ..Thief::default() });
+    let today = (!thefts.is_empty()).then(|| matrix(false));
     if let Some(path) = &options.html {
-        fs::write(path, verdict.to_html(matrix.as_ref())).map_err(|error| named(path, &error))?;
+        let quantum = (!thefts.is_empty()).then(|| matrix(true));
+        let both = [("A thief of today", &today), ("A thief with a quantum computer", &quantum)];
+        let drawn: Vec<_> = both.iter().filter_map(|(caption, matrix)| Some((*caption, matrix.as_ref()?))).collect();
+        fs::write(path, verdict.to_html(&drawn)).map_err(|error| named(path, &error))?;
     }
     let Some(path) = &options.matrix else { return Ok(()) };
-    let Some(matrix) = matrix else {
+    let Some(today) = today else {
         eprintln!(
             "noescrow-audit: no secrecy matrix: no device took a snapshot in the trace, so that no theft is possible"
         );
         return Ok(());
     };
+    let matrix = today.condensed(DRAWN.0, DRAWN.1);
     let picture = match Format::of(path) {
         Some(Format::Png) => matrix.to_png(),
         _ => matrix.to_svg().into_bytes(),
     };
     fs::write(path, picture).map_err(|error| named(path, &error).into())
-}
-
-fn matrix(examination: &Examination) -> Option<SecrecyMatrix> {
-    let thefts = examination.thefts();
-    let whole = (!thefts.is_empty()).then(|| examination.secrecy_matrix(&thefts, &Thief::default()))?;
-    Some(whole.condensed(DRAWN.0, DRAWN.1))
 }
 
 /// A progress bar on standard error, if that is a terminal.

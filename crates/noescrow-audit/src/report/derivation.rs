@@ -67,8 +67,11 @@ pub(super) fn derivation_svg(steps: &[DerivationStep]) -> String {
         };
         let _ = writeln!(
             svg,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"{fill}\" stroke=\"#999\"/>\
-             <text x=\"{tx}\" y=\"{}\">{}</text><text x=\"{tx}\" y=\"{}\" fill=\"#555\">{}</text>",
+            "<g><title>{}: {}</title>\
+             <rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"{fill}\" stroke=\"#999\"/>\
+             <text x=\"{tx}\" y=\"{}\">{}</text><text x=\"{tx}\" y=\"{}\" fill=\"#555\">{}</text></g>",
+            escape(&step.value),
+            escape(&step.because),
             BOX.0,
             BOX.1,
             y.saturating_add(17),

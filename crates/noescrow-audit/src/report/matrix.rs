@@ -7,10 +7,74 @@ use std::fmt::Write as _;
 
 /// Pixels of a cell of the matrix.
 const CELL: usize = 12;
-/// Pixels left of and above the matrix, for its labels.
-const MARGIN: usize = 96;
+/// Pixels of the width at which a picture is shown: half a page.
+const SHOWN: usize = 480;
+/// Characters of a name in a label.
+const NAME: usize = 8;
 /// Colours of a cell: secret, exposed, exposed retroactively.
 const COLOURS: [[u8; 3]; 3] = [[0xD7, 0xEA, 0xDB], [0xF0, 0xA8, 0x5D], [0xB0, 0x20, 0x2E]];
+
+/// The measures of a picture. Its text must be legible at the size at which the picture is shown, whatever number of
+/// cells it has: `unit` is a pixel of the picture as it is shown.
+struct Sheet {
+    unit: usize,
+    left: usize,
+    top: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Sheet {
+    fn of(rows: usize, columns: usize) -> Self {
+        let unit = rows.max(columns).saturating_mul(CELL).div_ceil(SHOWN).max(1);
+        let margin = unit.saturating_mul(100);
+        Self { unit, left: margin, top: margin, rows, columns }
+    }
+
+    /// The length of so many cells.
+    const fn side(&self, count: usize) -> usize {
+        count.saturating_mul(CELL)
+    }
+
+    /// The longest line of the legend fits.
+    fn width(&self) -> usize {
+        self.left.saturating_add(self.side(self.columns)).max(self.unit.saturating_mul(360))
+    }
+
+    fn height(&self) -> usize {
+        self.top.saturating_add(self.side(self.rows)).saturating_add(self.unit.saturating_mul(90))
+    }
+}
+
+/// The rows or columns that are named: each so far from the next that both can be read.
+fn ticks(count: usize, length: usize, font: usize) -> impl Iterator<Item = usize> {
+    let most = length.checked_div(font.saturating_mul(2)).unwrap_or(1).max(1);
+    (0..count).step_by(count.div_ceil(most).max(1))
+}
+
+/// The meaning of the colours and of the grey line, a line for each.
+fn legend(svg: &mut String, sheet: &Sheet) {
+    let Sheet { unit, top, rows, .. } = *sheet;
+    let side = unit.saturating_mul(11);
+    let mut y = top.saturating_add(sheet.side(rows)).saturating_add(unit.saturating_mul(10));
+    let mut entry = |svg: &mut String, sign: &dyn Fn(usize) -> String, text: &str| {
+        let (x, base) = (unit.saturating_mul(20), y.saturating_add(unit.saturating_mul(10)));
+        let _ = writeln!(svg, "{}<text x=\"{x}\" y=\"{base}\">{text}</text>", sign(y));
+        y = y.saturating_add(unit.saturating_mul(18));
+    };
+    let texts = ["secret", "exposed", "exposed although it was over before the theft"];
+    for (text, colour) in texts.iter().zip(COLOURS) {
+        let fill = hex(colour);
+        let square = |y| format!("<rect x=\"{unit}\" y=\"{y}\" width=\"{side}\" height=\"{side}\" fill=\"{fill}\"/>");
+        entry(svg, &square, text);
+    }
+    let line = |y: usize| {
+        let (end, y) = (unit.saturating_add(side), y.saturating_add(side / 2));
+        format!("<line x1=\"{unit}\" y1=\"{y}\" x2=\"{end}\" y2=\"{y}\" stroke=\"#555\" stroke-width=\"{unit}\"/>")
+    };
+    entry(svg, &line, "grey line: sent before the theft");
+}
+
 impl Cell {
     const fn colour(self) -> [u8; 3] {
         let [secret, exposed, retroactively] = COLOURS;
@@ -72,40 +136,32 @@ impl SecrecyMatrix {
     }
 
     /// The matrix as a picture: a row for each message from the top, a column for each theft from the left. Green is
-    /// secret, orange exposed, red exposed although it was over before the theft. The line steps where the theft
-    /// happens.
+    /// secret, orange exposed, red exposed although it was over before the theft. A grey line under a cell says that
+    /// the message had been sent before the theft. Axes, some rows and columns, and the colours are named.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let (columns, rows) = (self.thefts.len(), self.messages.len());
-        let side = |count: usize| count.saturating_mul(CELL).saturating_add(MARGIN);
-        let (width, height) = (side(columns).max(360), side(rows).saturating_add(30));
+        let sheet = Sheet::of(rows, columns);
+        let Sheet { unit, left, top, .. } = sheet;
+        let (width, height) = (sheet.width(), sheet.height());
+        // As a picture of its own it is as large as on a page.
+        let shown = height.saturating_mul(SHOWN).checked_div(width).unwrap_or(SHOWN);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" font-family=\"sans-serif\" font-size=\"10\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{SHOWN}\" \
+             height=\"{shown}\" font-family=\"sans-serif\" font-size=\"{}\">\n\
              <title>Exposure after device theft: {rows} messages (rows) × {columns} thefts (columns)</title>\n\
-             <text x=\"{MARGIN}\" y=\"14\">theft of a device's memory, earliest to latest</text>\n"
+             <text x=\"{left}\" y=\"{}\">thefts of a device's memory, earliest first</text>\n\
+             <text x=\"{y0}\" y=\"{x0}\" transform=\"rotate(-90 {y0} {x0})\">messages, first sent at the top</text>\n",
+            unit.saturating_mul(12),
+            unit.saturating_mul(14),
+            y0 = unit.saturating_mul(14),
+            x0 = top.saturating_add(sheet.side(rows)),
         );
-        for (column, theft) in self.thefts.iter().enumerate() {
-            let x = side(column).saturating_add(9);
-            let y = MARGIN.saturating_sub(4);
-            let _ = writeln!(
-                svg,
-                "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-90 {x} {y})\" font-size=\"8\">{} {}</text>",
-                escape(&short(&theft.device, 8)),
-                theft.at
-            );
-        }
+        self.label(&mut svg, &sheet);
         for (row, (message, cells)) in self.messages.iter().zip(&self.cells).enumerate() {
-            let y = side(row);
-            let _ = writeln!(
-                svg,
-                "<text x=\"2\" y=\"{}\" font-size=\"8\">{} from {}</text>",
-                y.saturating_add(9),
-                row.saturating_add(1),
-                escape(&short(&message.sender, 14))
-            );
+            let y = top.saturating_add(sheet.side(row));
             for (column, (cell, theft)) in cells.iter().zip(&self.thefts).enumerate() {
-                let x = side(column);
+                let x = left.saturating_add(sheet.side(column));
                 let inner = CELL.saturating_sub(1);
                 let fill = hex(cell.colour());
                 let _ =
@@ -117,21 +173,39 @@ impl SecrecyMatrix {
                 }
             }
         }
-        let legend = ["secret", "exposed", "exposed although it was over before the theft"];
-        let mut x = 2usize;
-        for (text, colour) in legend.iter().zip(COLOURS) {
-            let y = side(rows).saturating_add(8);
-            let fill = hex(colour);
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x}\" y=\"{y}\" width=\"11\" height=\"11\" fill=\"{fill}\"/><text x=\"{}\" y=\"{}\">{text}</text>",
-                x.saturating_add(15),
-                y.saturating_add(10)
-            );
-            x = x.saturating_add(90);
-        }
+        legend(&mut svg, &sheet);
         svg.push_str("</svg>\n");
         svg
+    }
+
+    /// Names some rows and columns: as many as can be read.
+    fn label(&self, svg: &mut String, sheet: &Sheet) {
+        let Sheet { unit, left, top, rows, columns } = *sheet;
+        let font = unit.saturating_mul(10);
+        for row in ticks(rows, sheet.side(rows), font) {
+            let Some(message) = self.messages.get(row) else { continue };
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" font-size=\"{font}\" text-anchor=\"end\">{} from {}</text>",
+                left.saturating_sub(unit.saturating_mul(4)),
+                top.saturating_add(sheet.side(row)).saturating_add(CELL),
+                row.saturating_add(1),
+                escape(&short(&message.sender, NAME))
+            );
+        }
+        for column in ticks(columns, sheet.side(columns), font) {
+            let Some(theft) = self.thefts.get(column) else { continue };
+            let (x, y) = (
+                left.saturating_add(sheet.side(column)).saturating_add(CELL),
+                top.saturating_sub(unit.saturating_mul(4)),
+            );
+            let _ = writeln!(
+                svg,
+                "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-90 {x} {y})\" font-size=\"{font}\">{} from {}</text>",
+                column.saturating_add(1),
+                escape(&short(&theft.device, NAME))
+            );
+        }
     }
 
     /// The cells as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there is no

@@ -164,7 +164,7 @@ impl Case {
             audit = audit.server_files(&cluster.data());
         }
         let verdict = audit.verdict();
-        fs::write(folder.join("report.html"), verdict.to_html(None))?;
+        fs::write(folder.join("report.html"), verdict.to_html(&[]))?;
         self.judge(form, &verdict)
     }
 

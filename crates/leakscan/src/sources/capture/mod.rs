@@ -75,6 +75,7 @@ pub(super) fn capture(
     name: &str,
     mut from: impl Read,
 ) -> Result<(), EvidenceError> {
+    progress.begin(name, true);
     let source = search.begin(String::from(name));
     let layer = Layer::source(0, BLOCK);
     let flows = Flows::new(name);

@@ -119,7 +119,7 @@ fn is_well_formed(xml: &str) -> bool {
         if !is_text(text) {
             return false;
         }
-        if tag == "!DOCTYPE html" || tag == "meta charset=\"utf-8\"" {
+        if tag == "!DOCTYPE html" {
             continue;
         }
         if let Some(name) = tag.strip_prefix('/') {
@@ -133,7 +133,7 @@ fn is_well_formed(xml: &str) -> bool {
         while !rest.is_empty() {
             let Some((attribute, value)) = rest.split_once("=\"") else { return false };
             let Some((value, after)) = value.split_once('"') else { return false };
-            let is_name = attribute.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+            let is_name = attribute.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
             if !is_name || attribute.is_empty() || !is_text(value) || !(after.is_empty() || after.starts_with(' ')) {
                 return false;
             }
@@ -151,7 +151,7 @@ fn is_well_formed(xml: &str) -> bool {
 
 #[test]
 fn control_page_that_fetches_or_is_malformed_is_noticed() {
-    let page = talk().leaking().to_html(None);
+    let page = talk().leaking().to_html(&[]);
     let with = |what: &str| page.replacen("<ul>", &format!("{what}<ul>"), 1);
     for what in [
         "<img src=\"logo.png\"/>",
@@ -178,7 +178,7 @@ fn page_loads_nothing_and_is_well_formed() {
     let matrix = talk.matrix();
     for verdict in [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()] {
         for matrix in [None, Some(&matrix)] {
-            let page = verdict.to_html(matrix);
+            let page = verdict.to_html(&matrix.map(|matrix| ("A thief", matrix)).into_iter().collect::<Vec<_>>());
             assert_eq!(fetches(&page), None);
             assert!(is_well_formed(&page), "{page}");
             assert_eq!(page.contains("<h2>Secrecy matrix</h2>"), matrix.is_some());
@@ -195,7 +195,7 @@ fn page_has_the_content_of_the_verdict() {
     let verdicts = [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()];
     let outcomes = [Outcome::Holds, Outcome::Finding, Outcome::CouldNotExamine];
     for ((verdict, outcome), headline) in verdicts.iter().zip(outcomes).zip(headlines) {
-        let page = verdict.to_html(None);
+        let page = verdict.to_html(&[]);
         assert_eq!(verdict.outcome, outcome);
         let present: Vec<_> = headlines.iter().filter(|headline| page.contains(**headline)).collect();
         assert_eq!(present, [&headline]);
@@ -215,7 +215,7 @@ fn escaped(text: &str) -> String {
 fn names_of_sources_and_devices_are_escaped() {
     let talk = talk();
     let verdict = talk.leaking();
-    let page = verdict.to_html(Some(&talk.matrix()));
+    let page = verdict.to_html(&[("A thief", &talk.matrix())]);
     // The verdict has them unescaped: there is something to escape.
     assert!(verdict.findings.iter().flat_map(|finding| &finding.places).any(|place| place.source == NAME));
     assert!(verdict.findings.iter().any(|finding| finding.what.contains(NAME)));
@@ -226,11 +226,18 @@ fn names_of_sources_and_devices_are_escaped() {
 #[test]
 fn derivation_is_drawn_with_a_box_for_each_step() {
     let verdict = talk().leaking();
-    let page = verdict.to_html(None);
-    let sections: Vec<&str> = page.split("<section>").skip(1).take(verdict.findings.len()).collect();
+    let page = verdict.to_html(&[]);
+    let sections: Vec<&str> =
+        page.split("<section><h3>").skip(1).map(|rest| &rest[..rest.find("</section>").unwrap()]).collect();
+    assert_eq!(sections.len(), verdict.findings.len());
     let (mut drawn, mut longest) = (0, 0);
-    for (number, (finding, section)) in verdict.findings.iter().zip(&sections).enumerate() {
-        assert!(section.contains(&escaped(&finding.what)) && section.contains(&escaped(&finding.why)));
+    for (number, section) in sections.iter().enumerate() {
+        // The page has the findings of one cause together.
+        let is_here = |finding: &&noescrow_audit::Finding| {
+            section.starts_with(&format!("{}. {}<", number + 1, escaped(&finding.kind.to_string())))
+                && section.contains(&format!("<b>{}</b>: {}<", escaped(&finding.what), escaped(&finding.why)))
+        };
+        let finding = verdict.findings.iter().find(is_here).unwrap();
         let steps = finding.derivation.len();
         let expected = if steps > 1 && number < MAX_DRAWN.1 { steps.min(MAX_DRAWN.0) } else { 0 };
         assert_eq!(section.matches("<rect").count(), expected, "{finding:?}");
@@ -249,6 +256,85 @@ fn derivation_is_drawn_with_a_box_for_each_step() {
     }
     assert!(drawn > 3 && longest > 3, "{drawn} {longest}");
     assert!(verdict.findings.iter().any(|finding| finding.kind == FindingKind::Derivable));
+}
+
+/// The page as far as its reader needs it at once, and how often each part is in it.
+#[test]
+fn page_leads_with_the_answer_and_what_was_not_examined() {
+    let talk = talk();
+    let unrelated = Audit::of(profile(), &talk.tape).unwrap().verdict();
+    let page = unrelated.to_html(&[("A thief", &talk.matrix())]);
+    let parts = [
+        "<h1>",
+        "<h2>Not examined",
+        "<dt>Evidence</dt>",
+        "<h2>Secrecy matrix",
+        "<h2>Examined",
+        "<h2>Not shown",
+        "<h2>Manifest",
+    ];
+    let places: Vec<usize> = parts.iter().map(|part| page.find(part).unwrap_or_else(|| panic!("{part}"))).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    // Control: where everything was examined, there is no warning.
+    assert!(!talk.honest().to_html(&[]).contains("<h2>Not examined"));
+    let leaking = talk.leaking().to_html(&[]);
+    assert!(leaking.find("<h2>Findings by cause").unwrap() < leaking.find("<h2>Examined").unwrap());
+}
+
+/// The storage key opens the snapshot, and a dozen secrets follow: one cause.
+#[test]
+fn findings_are_grouped_by_what_the_server_has() {
+    let talk = talk();
+    let verdict = talk.leaking();
+    let causes: std::collections::BTreeSet<_> = verdict.findings.iter().map(|finding| finding.causes()).collect();
+    assert!(verdict.findings.len() > 5 && causes.len() == 1, "{causes:?}");
+    let page = verdict.to_html(&[]);
+    assert!(page.contains("<h2>Findings by cause (1)</h2>"));
+    assert!(page.contains(&format!("</b>: {} findings</li>", verdict.findings.len())));
+    // Control: another value in the evidence is a cause of its own.
+    let two = talk.audit().server_saw(NAME, &KEY).server_saw("backup", &talk.snapshot);
+    let two = two.server_saw("log", b"a hello that nobody else reads").verdict();
+    assert!(two.to_html(&[]).contains("<h2>Findings by cause (2)</h2>"));
+}
+
+/// The text of a picture is as large as a reader needs it, at the width at which it is shown.
+#[test]
+fn labels_of_a_large_matrix_are_legible_and_within_the_picture() {
+    let small = of_all_kinds();
+    let mut large = small.clone();
+    large.messages = (0..400).map(|_| small.messages[0].clone()).collect();
+    large.cells = large.messages.iter().map(|_| small.cells[1].clone()).collect();
+    for matrix in [&small, &large] {
+        let svg = matrix.to_svg();
+        let number = |name: &str, text: &str| -> usize {
+            let rest = text.split(&format!("{name}=\"")).nth(1).unwrap();
+            rest[..rest.find('"').unwrap()].parse().unwrap()
+        };
+        let view: Vec<usize> = svg
+            .split("viewBox=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .split(' ')
+            .map(|n| n.parse().unwrap())
+            .collect();
+        let shown = number("width", &svg);
+        let texts: Vec<&str> = svg.split("<text ").skip(1).collect();
+        for text in &texts {
+            let font = if text[..text.find('>').unwrap()].contains("font-size") {
+                number("font-size", text)
+            } else {
+                number("font-size", &svg)
+            };
+            // The longer side of the picture is not much longer than it is wide on the page.
+            assert!(font * shown.max(view[3] * shown / view[2]) >= 7 * view[2].max(view[3]), "{font} {view:?}");
+            assert!(number("x", text) < view[2] && number("y", text) < view[3], "{text}");
+        }
+        // Axes, legend, and some of the rows and columns, but not one for each of 400 rows.
+        assert!((10..80).contains(&texts.len()), "{}", texts.len());
+    }
 }
 
 /// Whether the JSON has everything that a verdict has.
@@ -428,7 +514,7 @@ fn empty_matrix_gives_an_empty_picture() {
         assert_eq!(fills(&matrix.to_svg()).len(), 3, "the legend");
         assert_eq!(matrix.to_text().lines().count(), matrix.messages.len());
         assert!(matrix.condensed(0, 0).cells.iter().all(Vec::is_empty));
-        assert!(is_well_formed(&talk().honest().to_html(Some(&matrix))));
+        assert!(is_well_formed(&talk().honest().to_html(&[("A thief", &matrix)])));
     }
     // Control.
     assert!(!without(false, false).to_png().is_empty());
