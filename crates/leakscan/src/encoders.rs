@@ -67,13 +67,13 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
     }
 }
 
-/// The preface and two frames of the content of one stream.
+/// The preface, empty settings, and frames with the content of one stream.
 fn http2(bytes: &[u8]) -> Vec<u8> {
     let frames = bytes.chunks(CHUNK).map(|chunk| {
         let len = u8::try_from(chunk.len()).unwrap_or_default();
         [&[0, 0, len, 0, 0, 0, 0, 0, 1], chunk].concat()
     });
-    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frames.collect::<Vec<_>>().concat()].concat()
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec(), frames.collect::<Vec<_>>().concat()].concat()
 }
 
 /// An upgrade, and one client's frame with the mask of RFC 6455, 5.7.

@@ -122,9 +122,9 @@ impl<V> Body<V> {
         }
     }
 
-    /// Whether it begins like text.
+    /// Whether it begins like text, or like the end of a string in a program.
     fn is_text(&self) -> bool {
-        self.beginning.iter().all(|byte| matches!(byte, b'\t' | b'\r' | b'\n' | 0x20..=0x7E))
+        self.beginning.iter().all(|byte| matches!(byte, 0 | b'\t' | b'\r' | b'\n' | 0x20..=0x7E))
     }
 
     /// Reports that the content ends before its coding does.

@@ -147,6 +147,11 @@ impl<V> Http2<V> {
                     self.end = at;
                     return false;
                 };
+                // A connection begins with settings (RFC 9113, 3.4): programs contain the preface as a string.
+                if self.from_start && self.frames == 0 && frame.kind != SETTINGS {
+                    self.end = at;
+                    return false;
+                }
                 // The frames of a block follow one another.
                 if (frame.kind == CONTINUATION) == self.block.is_empty() && frame.kind == CONTINUATION {
                     return false;

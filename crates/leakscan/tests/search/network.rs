@@ -353,6 +353,9 @@ fn bodies_that_cannot_be_decoded_are_omissions_and_texts_are_not() {
         ("Content-Encoding: br", &b"12:00:01 request done in 5 ms\r\n"[..]),
         ("Content-Encoding: br", b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n"),
         ("Content-Encoding: compress", b""),
+        // Strings in programs.
+        ("Content-Encoding: br", b"\0HTTP/1.1 404\0Not Found\0"),
+        ("Upgrade: websocket", b"\0\0\0\0HTTP/1.1 404\0"),
         ("Content-Length: 90", &random(374, 90)),
     ] {
         assert_eq!(omissions(fields, body), [""; 0], "{fields:?}");
@@ -428,6 +431,8 @@ fn content_of_http2_is_decoded_by_its_header() {
     let foreign = [&settings[..], &http2_frame(1, 4, &fields), &http2_frame(0, 1, &random(391, 50))].concat();
     let omitted = search(&flow(&[foreign]), &index).statistics.omissions;
     assert!(omitted.len() == 1 && omitted[0].ends_with("in a coding that is not decoded"), "{omitted:?}");
+    let string = [&HTTP2[..24], b"\0\0\0\x01\0\0\0\0\x01", &random(392, 90)].concat();
+    assert_eq!(search(&flow(&[string]), &index).statistics.omitted, 0);
     let noise: Vec<Vec<u8>> =
         (0..300).map(|seed| [&http2_frame(0, 0, b"x"), &random(seed, 900)[..]].concat()).collect();
     assert_eq!(search(&flow(&noise), &index).statistics.omitted, 0);
