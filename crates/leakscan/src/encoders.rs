@@ -56,6 +56,8 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
             [b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n", &body[..]].concat()
         }
         Encoding::SqliteOverflow => pages::sqlite(bytes),
+        Encoding::Lzf => pages::redis(bytes),
+        Encoding::PgLog => pages::wal(bytes),
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());

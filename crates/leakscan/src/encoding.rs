@@ -75,11 +75,15 @@ pub enum Encoding {
     Form,
     /// A value of SQLite that continues on overflow pages.
     SqliteOverflow,
+    /// A string in a snapshot of Redis that is compressed by LZF.
+    Lzf,
+    /// The records of the log of PostgreSQL, without the headers of its pages.
+    PgLog,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -114,6 +118,8 @@ impl Encoding {
         Self::HttpBody,
         Self::Http2,
         Self::SqliteOverflow,
+        Self::Lzf,
+        Self::PgLog,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -157,6 +163,8 @@ impl Encoding {
             Self::HttpBody => "http body",
             Self::Http2 => "http/2",
             Self::SqliteOverflow => "sqlite overflow pages",
+            Self::Lzf => "redis compression",
+            Self::PgLog => "postgresql log",
         }
     }
 }

@@ -58,3 +58,31 @@ pub(crate) fn sqlite(bytes: &[u8]) -> Vec<u8> {
     overflow.resize(512, 0);
     [schema, leaf, overflow].concat()
 }
+
+/// A snapshot of Redis with a compressed string: zeros as one literal and a match of 254, and the bytes as literals.
+pub(crate) fn redis(bytes: &[u8]) -> Vec<u8> {
+    let mut block = vec![0, 0, 0xE0, 245, 0];
+    for literals in bytes.chunks(12) {
+        block.push(u8::try_from(literals.len()).unwrap_or_default().saturating_sub(1));
+        block.extend_from_slice(literals);
+    }
+    let content = bytes.len().saturating_add(usize::from(ZEROS));
+    let len = u8::try_from(block.len()).unwrap_or_default();
+    let [high, low] = u16::try_from(content).unwrap_or_default().to_be_bytes();
+    [&b"REDIS0011\x00\x01k\xC3"[..], &[0x40, len, 0x40 | high, low], &block, &[0xFF; 16]].concat()
+}
+
+/// Two pages of the log of PostgreSQL: half of the bytes is at the end of the first.
+pub(crate) fn wal(bytes: &[u8]) -> Vec<u8> {
+    let (first, second) = bytes.split_at_checked(bytes.len() / 2).unwrap_or((bytes, &[]));
+    // Magic, flags of a long header, timeline, address, and sizes of segments and pages.
+    let mut page =
+        [&[0x10, 0xD1, 6, 0, 1, 0, 0, 0][..], &[0; 24], &(1u32 << 24).to_le_bytes(), &8192u32.to_le_bytes()].concat();
+    page.resize(8192usize.saturating_sub(first.len()), 0);
+    page.extend_from_slice(first);
+    page.extend([0x10, 0xD1, 5, 0, 1, 0, 0, 0]);
+    page.resize(8192 + 24, 0);
+    page.extend_from_slice(second);
+    page.resize(2 * 8192, 0);
+    page
+}

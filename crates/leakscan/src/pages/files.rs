@@ -5,8 +5,10 @@
 use super::super::encoding::Encoding;
 use super::super::sink::PageSink;
 use super::Block;
+use super::redis::Redis;
 use super::sqlite::Sqlite;
-use core::marker::PhantomData;
+use super::undecoded;
+use super::wal::Wal;
 
 /// The distance of the places at which a file may begin: a block of tar, a sector of a disk.
 const SECTOR: u64 = 512;
@@ -23,8 +25,8 @@ struct Open<V> {
 
 enum File<V> {
     Sqlite(Box<Sqlite>),
-    /// Values that stay open between two blocks.
-    _Open(PhantomData<V>),
+    Redis(Redis),
+    Wal(Wal<V>),
 }
 
 /// The files in a stream of bytes.
@@ -41,6 +43,10 @@ impl<V> File<V> {
             b'S' | 0x37 | 0xD9 | 0 if sink.wants(Encoding::SqliteOverflow) => {
                 Some(Self::Sqlite(Box::new(Sqlite::begins(bytes, at)?)))
             }
+            b'R' if sink.wants(Encoding::Lzf) => Redis::begins(bytes, at).map(Self::Redis),
+            _ if matches!(bytes.get(1), Some(0xD0 | 0xD1)) && sink.wants(Encoding::PgLog) => {
+                Wal::begins(bytes, at).map(Self::Wal)
+            }
             _ => None,
         }
     }
@@ -49,7 +55,8 @@ impl<V> File<V> {
     fn feed(&mut self, sink: &mut impl PageSink<Value = V>, bytes: &[u8]) -> bool {
         match self {
             Self::Sqlite(file) => file.feed(sink, bytes),
-            Self::_Open(_) => false,
+            Self::Redis(file) => file.feed(sink, bytes),
+            Self::Wal(file) => file.feed(sink, bytes),
         }
     }
 
@@ -57,14 +64,15 @@ impl<V> File<V> {
     fn claims_head(&self) -> bool {
         match self {
             Self::Sqlite(file) => file.claims_head(),
-            Self::_Open(_) => false,
+            Self::Redis(_) | Self::Wal(_) => false,
         }
     }
 
     fn finish(self, sink: &mut impl PageSink<Value = V>) {
         match self {
             Self::Sqlite(file) => file.finish(sink),
-            Self::_Open(_) => {}
+            Self::Redis(file) => file.finish(sink),
+            Self::Wal(file) => file.finish(sink),
         }
     }
 }
@@ -89,6 +97,9 @@ impl<V> Files<V> {
                     }
                     self.open.push(Open { fed: at, file });
                 }
+            }
+            if let Some(name) = undecoded::name(bytes) {
+                sink.omit(at, &format!("no decoder for {name}"));
             }
             at = at.saturating_add(SECTOR);
         }

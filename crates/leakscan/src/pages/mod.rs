@@ -3,6 +3,9 @@
 //!
 //! ```text
 //! files.rs     files of databases, by their first bytes
+//! undecoded.rs files of databases that compress and are not decoded here
+//! redis.rs     compressed strings in snapshots of Redis
+//! wal.rs       the log of PostgreSQL without the headers of its pages
 //! sqlite/      values of SQLite on overflow pages, put together
 //! lz.rs        decoders of blocks without a frame: pglz, LZ4, LZF, Snappy
 //! varlena.rs   compressed values of PostgreSQL, at any place
@@ -13,9 +16,12 @@
 pub(crate) mod encode;
 mod files;
 mod lz;
+mod redis;
 mod sqlite;
 mod toast;
+mod undecoded;
 mod varlena;
+mod wal;
 
 use super::encoding::Encoding;
 use super::prefilter::Prefilter;

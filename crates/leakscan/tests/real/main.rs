@@ -12,6 +12,7 @@
 )]
 
 mod postgres;
+mod redis;
 mod sqlite;
 
 use leakscan::{Encoding, Encodings, Evidence, Findings, Index, Needles};

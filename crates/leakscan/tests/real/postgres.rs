@@ -162,3 +162,14 @@ fn values_of_postgresql_are_found_in_the_files_of_tables() {
     let secrets = fill(&server);
     assert_all_are_found(&server.data().join("base"), &secrets);
 }
+
+/// The log holds pages and rows, whatever the checkpoint wrote.
+#[test]
+fn values_of_postgresql_are_found_in_the_log() {
+    let Some(server) = Server::start("log", "") else { return };
+    let secrets = fill(&server);
+    let index = index_of(&secrets);
+    let log = server.data().join("pg_wal");
+    let findings = search(&log, &index, &[]);
+    assert_eq!(whole(&findings), (0..).take(secrets.len()).collect::<Vec<u32>>(), "{:#?}", findings.hits);
+}

@@ -264,3 +264,27 @@ fn a_damaged_or_cut_database_is_read_as_far_as_it_goes() {
     other[0] = b's';
     assert!(places(&search(&other, &index)).is_empty());
 }
+
+/// Files that compress and have no decoder are named, once and with their place.
+#[test]
+fn compressed_files_without_a_decoder_are_omissions() {
+    let index = index_of(&[&random(30, 32)]);
+    for (at, expected) in [(0, 1), (1536, 1), (700, 0)] {
+        let evidence = [vec![OTHER; at], b"LPKSHHRH\0\0\0\0\x02\0\0\0".to_vec(), vec![OTHER; 9000]].concat();
+        let findings = search(&evidence, &index);
+        assert_eq!(findings.statistics.omitted, expected, "{at}");
+        let place = format!("bytes, byte {at}: no decoder for a journal of systemd");
+        assert!(findings.statistics.omissions.iter().all(|what| what.starts_with(&place)), "{at}");
+    }
+}
+
+/// A block at each byte, none of which ends where it should.
+#[test]
+fn hostile_strings_of_redis_cost_bounded_work() {
+    let index = index_of(&[&random(31, 32)]);
+    let block = [0xC3, 0x50, 0, 0x60, 0, 0, 0, 0];
+    let evidence = [&b"REDIS0011"[..], &block.repeat(40_000)].concat();
+    let start = std::time::Instant::now();
+    assert!(search(&evidence, &index).hits.is_empty());
+    assert!(start.elapsed().as_secs() < 5);
+}
