@@ -8,6 +8,7 @@
 
 mod alphabets;
 mod arrays;
+mod groups;
 mod marks;
 
 use super::encoding::Encoding;
@@ -43,6 +44,7 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::QuotedPrintable | Encoding::HashEscapes | Encoding::CaretNotation | Encoding::Form => {
             marks::encode(bytes, encoding)
         }
+        Encoding::Base85 | Encoding::Base45 | Encoding::Uuencode => groups::encode(bytes, encoding),
         Encoding::Gzip => finished(GzEncoder::new(Vec::new(), Compression::default()), bytes, GzEncoder::finish),
         Encoding::Zlib => finished(ZlibEncoder::new(Vec::new(), Compression::default()), bytes, ZlibEncoder::finish),
         Encoding::Zstd => zstd(bytes),

@@ -79,11 +79,17 @@ pub enum Encoding {
     Lzf,
     /// The records of the log of PostgreSQL, without the headers of its pages.
     PgLog,
+    /// Base85, in the alphabets of Ascii85, RFC 1924 and Z85.
+    Base85,
+    /// Base45 (RFC 9285).
+    Base45,
+    /// Lines of uuencode.
+    Uuencode,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -120,6 +126,9 @@ impl Encoding {
         Self::SqliteOverflow,
         Self::Lzf,
         Self::PgLog,
+        Self::Base85,
+        Self::Base45,
+        Self::Uuencode,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -165,6 +174,9 @@ impl Encoding {
             Self::SqliteOverflow => "sqlite overflow pages",
             Self::Lzf => "redis compression",
             Self::PgLog => "postgresql log",
+            Self::Base85 => "base85",
+            Self::Base45 => "base45",
+            Self::Uuencode => "uuencode",
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod base64;
 pub mod characters;
 mod entity_names;
 pub mod escapes;
+pub mod groups;
 pub mod hex;
 pub mod latin1;
 pub mod marks;

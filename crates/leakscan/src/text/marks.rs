@@ -77,7 +77,8 @@ const fn ends_word(byte: u8) -> bool {
 
 /// Finds and decodes the marked bytes in `bytes`.
 pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
-    if prefilter.text.is_empty() {
+    let all = [Encoding::QuotedPrintable, Encoding::HashEscapes, Encoding::CaretNotation, Encoding::Form];
+    if prefilter.text.is_empty() || !all.iter().any(|&encoding| sink.wants(encoding)) {
         return;
     }
     let mut found = Found::default();
@@ -118,8 +119,8 @@ fn scan<S: Simd>(simd: S, found: &mut Found, bytes: &[u8], prefilter: &Prefilter
                 }
             };
             let one = u8x64::load_array_ref(simd, ones);
-            let of = |byte: u8| one.simd_eq(byte).to_bitmask();
-            let mut places = of(b'=') | of(b'#') | of(b'^') | of(b'M') | of(b'+');
+            let of = |byte: u8| one.simd_eq(byte);
+            let mut places = (of(b'=') | of(b'#') | of(b'^') | of(b'M') | of(b'+')).to_bitmask();
             while places != 0 {
                 add(found, bytes, lane.wrapping_add(places.trailing_zeros() as usize));
                 places &= places.wrapping_sub(1);
@@ -135,7 +136,7 @@ fn add(found: &mut Found, bytes: &[u8], at: usize) {
     let rest = bytes.get(at..).unwrap_or_default();
     let mark = |len: usize| at..at.saturating_add(len);
     match *rest {
-        [b'+', ..] => found.pluses.push(at),
+        [b'+', ..] if may_be_form(bytes, at) => found.pluses.push(at),
         [b'=', b'\r' | b'\n', ..] => {
             let len = soft_break(rest);
             // The padding of Base64 ends many lines, too.
@@ -209,6 +210,24 @@ fn decode_forms(sink: &mut impl Sink, bytes: &[u8], pluses: &[usize]) {
         }
     }
     sink.pool().return_buffer(decoded);
+}
+
+/// Whether the eight bytes beside a plus are mostly letters of one case, or are ends of words: of random Base64, those
+/// of one plus in five are.
+#[inline]
+fn may_be_form(bytes: &[u8], at: usize) -> bool {
+    let before = bytes.get(at.saturating_sub(4)..at).unwrap_or_default();
+    let after = bytes.get(at.saturating_add(1)..at.saturating_add(5).min(bytes.len())).unwrap_or_default();
+    let (mut lower, mut upper) = (0u8, 0u8);
+    for &byte in before.iter().chain(after) {
+        if matches!(byte, b'+' | b'%') {
+            return true;
+        }
+        let is_end = !byte.is_ascii_alphanumeric() && byte != b'/';
+        lower = lower.wrapping_add(u8::from(is_end || byte.is_ascii_lowercase()));
+        upper = upper.wrapping_add(u8::from(is_end || byte.is_ascii_uppercase()));
+    }
+    lower.max(upper) >= 6 || before.len().saturating_add(after.len()) < 8
 }
 
 /// Whether the text around a plus is a form and no Base64, in which one symbol in 64 is a plus, and two in five are

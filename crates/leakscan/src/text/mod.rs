@@ -6,6 +6,7 @@
 //! integers/    lists of integers in text, and dumps of memory
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
 //! marks.rs     the same with other marks: quoted-printable, syslog's escapes, caret notation, forms
+//! groups.rs    base85, base45, uuencode
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
 //! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
 //! batch.rs     short decoded runs, collected and handed on together
@@ -14,6 +15,7 @@
 mod batch;
 mod characters;
 mod escaped;
+mod groups;
 mod integers;
 mod marks;
 mod runs;
@@ -29,4 +31,5 @@ pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     escaped::decode(sink, bytes, prefilter);
     characters::decode(sink, bytes, prefilter);
     marks::decode(sink, bytes, prefilter);
+    groups::decode(sink, bytes, prefilter);
 }

@@ -35,9 +35,11 @@ const LONG_NUMBER: usize = 128;
 const DIGIT_IN: usize = 64;
 
 /// The origin of decoded bytes.
-enum Origin {
+pub(super) enum Origin {
     /// A token, and the number of bytes that it encodes together after `zeros` that were added.
     Number { token: Range<usize>, len: usize, zeros: usize },
+    /// Groups of as many symbols, each of which encodes as many bytes.
+    Groups { start: usize, bytes: usize, symbols: usize },
     /// Symbols of a run of Base64 with this range and number of symbols.
     Bits { text: Range<usize>, count: usize, first: usize, skip: usize, cursor: Cursor },
 }
@@ -50,6 +52,10 @@ impl Origin {
                 let (at, len) = (at.saturating_sub(*zeros), len.saturating_sub(*zeros));
                 token.start.saturating_add(at.saturating_mul(token.len()).checked_div(len).unwrap_or(0))
             }
+            Self::Groups { start, bytes, symbols } => {
+                let group = at.checked_div(*bytes).unwrap_or(0).saturating_mul(*symbols);
+                start.saturating_add(group).saturating_add(at.checked_rem(*bytes).unwrap_or(0))
+            }
             Self::Bits { text, count, first, skip, cursor } => {
                 let run = bytes.get(text.clone()).unwrap_or_default();
                 let symbol = first.saturating_add(base32::symbol_of(at, *skip));
@@ -61,7 +67,7 @@ impl Origin {
 }
 
 /// Decoded tokens of one encoding, which are searched together.
-struct Collected {
+pub(super) struct Collected {
     encoding: Encoding,
     bytes: Vec<u8>,
     origins: Vec<Origin>,
@@ -69,12 +75,12 @@ struct Collected {
 }
 
 impl Collected {
-    const fn new(encoding: Encoding) -> Self {
+    pub(super) const fn new(encoding: Encoding) -> Self {
         Self { encoding, bytes: Vec::new(), origins: Vec::new(), borders: Vec::new() }
     }
 
     /// Adds what `decode` appends, if it may hold a fragment. `origin` gets its length.
-    fn add(&mut self, decode: impl FnOnce(&mut Vec<u8>), origin: impl FnOnce(usize) -> Origin) {
+    pub(super) fn add(&mut self, decode: impl FnOnce(&mut Vec<u8>), origin: impl FnOnce(usize) -> Origin) {
         let end = self.bytes.len();
         if !self.origins.is_empty() {
             self.bytes.push(BORDER);
@@ -92,7 +98,12 @@ impl Collected {
         self.origins.push(origin(len));
     }
 
-    fn flush(&mut self, sink: &mut impl Sink, text: &[u8]) {
+    /// The number of decoded bytes.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn flush(&mut self, sink: &mut impl Sink, text: &[u8]) {
         if self.origins.is_empty() {
             return;
         }

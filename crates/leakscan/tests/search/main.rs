@@ -17,6 +17,7 @@ mod databases;
 mod dumps;
 mod encode;
 mod fragments;
+mod groups;
 mod marks;
 mod names;
 mod network;

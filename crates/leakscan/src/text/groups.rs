@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Base85, base45 and uuencode: symbols that are no letters or digits only, so that they are in no run of Base64.
+//!
+//! Runs of symbols are found by the lanes with text. Programs and JSON have many of those: a run must look like random
+//! symbols of its alphabet.
+
+use super::super::decode::groups::{self, Alphabet};
+use super::super::encoding::Encoding;
+use super::super::prefilter::{LANE, Prefilter};
+use super::super::simd::level;
+use super::super::sink::Sink;
+use super::batch::BATCH_LEN;
+use super::tokens::{Collected, Origin};
+use core::ops::Range;
+use fearless_simd::prelude::*;
+use fearless_simd::{dispatch, u8x64};
+
+/// The longest run that is read together: bounds the work for a run that is read in several alphabets.
+const MAX_RUN: usize = 1 << 16;
+/// The longest line of uuencode, with a checksum.
+const MAX_LINE: usize = 62;
+/// The longest run without a symbol that Base64 does not have: of random base85, one in 2^14 has none in so many.
+const BASE64_ONLY: usize = 40;
+
+/// Places where a run of symbols is, at least eight of them within a lane.
+#[derive(Default)]
+struct Seeds {
+    /// Of printable characters without spaces.
+    solid: Vec<usize>,
+    /// Of base45.
+    base45: Vec<usize>,
+    /// Of uuencode.
+    uuencode: Vec<usize>,
+}
+
+/// Finds and decodes groups in `bytes`.
+pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
+    let all = [Encoding::Base85, Encoding::Base45, Encoding::Uuencode];
+    if prefilter.text.is_empty() || !all.iter().any(|&encoding| sink.wants(encoding)) {
+        return;
+    }
+    let mut seeds = Seeds::default();
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || scan(simd, &mut seeds, bytes, prefilter)));
+    if sink.wants(Encoding::Base85) {
+        decode_base85(sink, bytes, &seeds.solid);
+    }
+    if sink.wants(Encoding::Base45) {
+        decode_base45(sink, bytes, &seeds.base45);
+    }
+    if sink.wants(Encoding::Uuencode) {
+        decode_uuencode(sink, bytes, &seeds.uuencode);
+    }
+}
+
+#[inline(always)]
+fn scan<S: Simd>(simd: S, seeds: &mut Seeds, bytes: &[u8], prefilter: &Prefilter) {
+    let mut add = |at: usize, lane: &[u8; LANE]| {
+        let one = u8x64::load_array_ref(simd, lane);
+        let range = |first: u8, last: u8| one.simd_ge(first) & one.simd_le(last);
+        let of = |byte: u8| one.simd_eq(byte);
+        let upper = range(b'A', b'Z');
+        let plain = upper | range(b'a', b'z') | range(b'-', b'9') | of(b'+') | of(b'_') | of(b'=');
+        let plain = plain.to_bitmask();
+        // Base64 and hexadecimal: no run of another alphabet has so many of its symbols in a row.
+        if plain == u64::MAX {
+            return;
+        }
+        let solid = range(b'!', b'~').to_bitmask();
+        // Words of letters and digits.
+        let solid = if solid & !plain == 0 && solid.count_ones() as usize > BASE64_ONLY { 0 } else { solid };
+        let base45 = range(b'-', b':') | upper | range(b'*', b'+') | range(b'$', b'%') | of(b' ');
+        let (base45, uuencode) = (base45.to_bitmask(), range(b' ', b'`').to_bitmask());
+        for (places, seeds) in [(solid, &mut seeds.solid), (base45, &mut seeds.base45), (uuencode, &mut seeds.uuencode)]
+        {
+            // The first of eight: a run of 16 has as many in one of two lanes.
+            let twos = places & places >> 1;
+            let fours = twos & twos >> 2;
+            let mut eights = fours & fours >> 4;
+            while eights != 0 {
+                let first = eights.trailing_zeros();
+                seeds.push(at.wrapping_add(first as usize));
+                // The rest of the run is not another seed.
+                let run = (!(places >> first)).trailing_zeros();
+                eights = eights
+                    .checked_shr(first.wrapping_add(run))
+                    .unwrap_or(0)
+                    .checked_shl(first.wrapping_add(run))
+                    .unwrap_or(0);
+            }
+        }
+    };
+    for &(at, _) in &prefilter.text {
+        let at = at as usize;
+        let rest = bytes.get(at..).unwrap_or_default();
+        match rest.first_chunk::<LANE>() {
+            Some(lane) => add(at, lane),
+            None => {
+                let mut lane = [0; LANE];
+                lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                add(at, &lane);
+            }
+        }
+    }
+}
+
+/// The run around a seed, not before `floor`.
+fn run(bytes: &[u8], seed: usize, floor: usize, is_in: impl Fn(u8) -> bool) -> Range<usize> {
+    let before = bytes.get(floor..seed).unwrap_or_default().iter().rev().take(MAX_RUN).take_while(|&&byte| is_in(byte));
+    let after = bytes.get(seed..).unwrap_or_default().iter().take(MAX_RUN).take_while(|&&byte| is_in(byte));
+    seed.saturating_sub(before.count())..seed.saturating_add(after.count())
+}
+
+fn decode_base85(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {
+    let mut collected = Collected::new(Encoding::Base85);
+    let mut done = 0usize;
+    for &seed in seeds.iter() {
+        if seed < done {
+            continue;
+        }
+        // A long run that is plain here is not followed to its ends.
+        let near = bytes.get(seed.saturating_sub(LANE).max(done)..seed.saturating_add(LANE).min(bytes.len()));
+        if near.is_some_and(|near| near.iter().all(u8::is_ascii_graphic) && is_plain(near)) {
+            done = seed.saturating_add(LANE / 2);
+            continue;
+        }
+        let solid = run(bytes, seed, done, |byte| byte.is_ascii_graphic());
+        done = solid.end.max(seed.saturating_add(1));
+        let all = bytes.get(solid.clone()).unwrap_or_default();
+        if solid.len() < groups::MIN_BASE85 || is_plain(all) {
+            continue;
+        }
+        if let Some(framed) = framed(bytes, &solid) {
+            let text = bytes.get(framed.clone()).unwrap_or_default();
+            let [ascii85, ..] = &groups::BASE85;
+            let decode = |out: &mut Vec<u8>| _ = groups::base85(text, ascii85, true, out);
+            collected.add(decode, |len| Origin::Number { token: framed.clone(), len, zeros: 0 });
+            done = done.max(framed.end);
+            continue;
+        }
+        if looks_random(all) {
+            add_alphabets(&mut collected, all, solid.start);
+        } else {
+            let mut at = solid.start;
+            for part in all.split(|&byte| byte == b'"') {
+                if looks_random(part) {
+                    add_alphabets(&mut collected, part, at);
+                }
+                at = at.saturating_add(part.len()).saturating_add(1);
+            }
+        }
+        if collected.len() >= BATCH_LEN {
+            collected.flush(sink, bytes);
+        }
+    }
+    collected.flush(sink, bytes);
+}
+
+/// The text between `<~` and `~>`, whatever white space is in it, if `<~` is in a run.
+fn framed(bytes: &[u8], solid: &Range<usize>) -> Option<Range<usize>> {
+    let start = bytes.get(solid.clone())?.windows(2).position(|pair| pair == b"<~")?;
+    let start = solid.start.saturating_add(start).saturating_add(2);
+    let rest = bytes.get(start..)?;
+    let len = rest
+        .iter()
+        .take(MAX_RUN)
+        .position(|byte| !(byte.is_ascii_whitespace() || matches!(byte, b'!'..=b'u' | b'z')))?;
+    (rest.get(len..)?.starts_with(b"~>") && len >= groups::MIN_BASE85).then(|| start..start.saturating_add(len))
+}
+
+/// Decodes the parts of a text that are of one alphabet, in each.
+fn add_alphabets(collected: &mut Collected, text: &[u8], start: usize) {
+    for (number, alphabet) in groups::BASE85.iter().enumerate() {
+        let is_ascii85 = number == 0;
+        let is_end = |&byte: &u8| groups::value(alphabet, byte).is_none() && !(is_ascii85 && byte == b'z');
+        let mut at = start;
+        for part in text.split(is_end) {
+            if looks_random(part) {
+                add_base85(collected, part, at, alphabet, is_ascii85);
+            }
+            at = at.saturating_add(part.len()).saturating_add(1);
+        }
+    }
+}
+
+/// Decodes a run of one alphabet at each alignment.
+fn add_base85(collected: &mut Collected, text: &[u8], start: usize, alphabet: &Alphabet, is_ascii85: bool) {
+    for alignment in 0..5usize {
+        let mut from = alignment;
+        while from.saturating_add(groups::MIN_BASE85) <= text.len() {
+            let rest = text.get(from..).unwrap_or_default();
+            let mut read = 0usize;
+            let place = start.saturating_add(from);
+            collected.add(
+                |out| read = groups::base85(rest, alphabet, is_ascii85, out),
+                |_| Origin::Groups { start: place, bytes: 4, symbols: 5 },
+            );
+            from = from.saturating_add(read.max(1));
+        }
+    }
+}
+
+/// The number of such bytes, in chunks whose count fits a byte, for the vector units.
+fn count(text: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
+    let chunk = |chunk: &[u8]| chunk.iter().fold(0u8, |sum, &byte| sum.wrapping_add(u8::from(is_such(byte))));
+    text.chunks(usize::from(u8::MAX)).map(|part| usize::from(chunk(part))).sum()
+}
+
+/// Whether a run is Base64, hexadecimal or a path: it has too few other symbols for base85.
+fn is_plain(text: &[u8]) -> bool {
+    let is_other = |byte: u8| !(byte.is_ascii_alphanumeric() | matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.'));
+    let others = count(text, is_other);
+    let has_upper = || count(text, |byte| byte.is_ascii_uppercase()) > 0;
+    if text.len() < BASE64_ONLY { others == 0 && !has_upper() } else { others.saturating_mul(BASE64_ONLY) < text.len() }
+}
+
+/// Whether a run may be random symbols of base85: of random ones, one run of 20 symbols in 2^12 is rejected, and of 40
+/// one in 2^20. Of programs and JSON, most symbols are small letters, and few are capital letters or rare marks.
+fn looks_random(text: &[u8]) -> bool {
+    if text.len() < groups::MIN_BASE85 || is_plain(text) {
+        return false;
+    }
+    let lower = count(text, |byte| byte.is_ascii_lowercase());
+    let common = count(text, |byte| {
+        byte.is_ascii_digit() | matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.' | b'"' | b',' | b':')
+    });
+    let rare = text.len().saturating_sub(lower).saturating_sub(common);
+    let is_words = lower.saturating_mul(20) > text.len().saturating_mul(13);
+    !is_words && rare.saturating_mul(8) >= text.len()
+}
+
+fn decode_base45(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {
+    let mut collected = Collected::new(Encoding::Base45);
+    let mut done = 0usize;
+    for &seed in seeds.iter() {
+        if seed < done {
+            continue;
+        }
+        let run = run(bytes, seed, done, |byte| groups::value(&groups::BASE45, byte).is_some());
+        done = run.end.max(seed.saturating_add(1));
+        let text = bytes.get(run.clone()).unwrap_or_default();
+        // Numbers, times and hexadecimal digits have none of these letters; of random symbols, four in nine are one.
+        let letters = text.iter().filter(|byte| matches!(byte, b'G'..=b'Z')).count();
+        if text.len() < groups::MIN_BASE45 || letters.saturating_mul(8) < text.len() {
+            continue;
+        }
+        for alignment in 0..3usize {
+            let mut from = alignment;
+            while from.saturating_add(groups::MIN_BASE45) <= text.len() {
+                let (rest, place) = (text.get(from..).unwrap_or_default(), run.start.saturating_add(from));
+                let mut read = 0usize;
+                collected.add(
+                    |out| read = groups::base45(rest, out),
+                    |_| Origin::Groups { start: place, bytes: 2, symbols: 3 },
+                );
+                from = from.saturating_add(read.max(1));
+            }
+        }
+        if collected.len() >= BATCH_LEN {
+            collected.flush(sink, bytes);
+        }
+    }
+    collected.flush(sink, bytes);
+}
+
+/// Decodes lines of uuencode, one after the other.
+fn decode_uuencode(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {
+    let mut collected = Collected::new(Encoding::Uuencode);
+    let mut done = 0usize;
+    for &seed in seeds.iter() {
+        if seed < done {
+            continue;
+        }
+        let before = bytes.get(seed.saturating_sub(MAX_LINE).max(done)..seed).unwrap_or_default();
+        let before = before.iter().rev().take_while(|&&byte| matches!(byte, b' '..=b'`')).count();
+        let start = seed.saturating_sub(before);
+        let is_line =
+            start == 0 || bytes.get(start.saturating_sub(1)).is_some_and(|byte| matches!(byte, b'\r' | b'\n'));
+        if !is_line {
+            continue;
+        }
+        let mut end = start;
+        let mut decode = |out: &mut Vec<u8>| {
+            while let Some(line) = bytes.get(end..).map(line).filter(|line| groups::uuencoded(line).is_some()) {
+                groups::uudecode(line, out);
+                let after = bytes.get(end.saturating_add(line.len())..).unwrap_or_default();
+                let gap = after.iter().take(2).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+                end = end.saturating_add(line.len()).saturating_add(gap);
+            }
+        };
+        let mut decoded = Vec::new();
+        if bytes.get(start..).map(line).is_some_and(|line| groups::uuencoded(line).is_some()) {
+            decode(&mut decoded);
+        }
+        done = end.max(seed.saturating_add(1));
+        let token = start.saturating_add(1)..end.max(start.saturating_add(1));
+        collected.add(|out| out.extend(&decoded), |len| Origin::Number { token, len, zeros: 0 });
+        if collected.len() >= BATCH_LEN {
+            collected.flush(sink, bytes);
+        }
+    }
+    collected.flush(sink, bytes);
+}
+
+/// The line of uuencode's symbols that some bytes begin with.
+fn line(bytes: &[u8]) -> &[u8] {
+    let len = bytes.iter().take(MAX_LINE.saturating_add(1)).take_while(|&&byte| matches!(byte, b' '..=b'`')).count();
+    bytes.get(..len).unwrap_or_default()
+}
