@@ -115,6 +115,13 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Searches for texts in upper and in lower case as well, character by character, as indexes of full text keep them.
+    #[must_use]
+    pub const fn ignoring_case(mut self) -> Self {
+        self.ledger.ignoring_case = true;
+        self
+    }
+
     /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {

@@ -42,6 +42,10 @@ pub struct Examined {
     pub baseline_bytes: u64,
     /// Places of parts of texts that are not counted as leaks: ordinary language, or parts that the baseline has.
     pub ordinary_hits: u64,
+    /// Texts that were planted, each in every charset that can write it, as a control of the search.
+    pub texts_planted: usize,
+    /// Texts among them that the search found.
+    pub texts_found: usize,
     /// What could not be examined, and why.
     pub not_examined: Vec<String>,
     /// What a reader should know about the evidence and leaves nothing out, such as links that were not followed.
@@ -79,8 +83,8 @@ impl Examined {
                 self.public_values_seen, self.public_values
             ),
             format!(
-                "control: {} of {} planted halves of secrets found by the same search",
-                self.controls_found, self.controls_planted
+                "control: {} of {} planted halves of secrets found by the same search, and {} of {} texts in other charsets",
+                self.controls_found, self.controls_planted, self.texts_found, self.texts_planted
             ),
             match (self.has_baseline, self.baseline_sources) {
                 (false, _) => "no baseline: no software is known that was there before the run".into(),

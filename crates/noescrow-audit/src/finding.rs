@@ -63,6 +63,9 @@ pub struct EvidencePlace {
     pub offset: u64,
     /// The encodings, outermost first.
     pub encoding: String,
+    /// The charset and other form in which a text was found, if it was not found as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
     /// The first byte of the value that was found there.
     pub from: usize,
     /// The byte of the value after the last that was found there.
@@ -72,7 +75,8 @@ pub struct EvidencePlace {
 impl EvidencePlace {
     pub(super) fn of(hit: Hit) -> Self {
         let encoding = hit.encoding.iter().map(ToString::to_string).collect::<Vec<_>>().join(" > ");
-        Self { source: hit.source, offset: hit.offset, encoding, from: hit.range.start, to: hit.range.end }
+        let form = hit.form.map(|form| form.to_string());
+        Self { source: hit.source, offset: hit.offset, encoding, form, from: hit.range.start, to: hit.range.end }
     }
 
     /// A lower bound of the source's byte after the last: where that byte is if the value is not encoded.
@@ -84,8 +88,9 @@ impl EvidencePlace {
 
 impl fmt::Display for EvidencePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, offset, encoding, from, to } = self;
-        write!(f, "{source}, byte {offset}, {encoding}: bytes {from} to {to} of the value")
+        let Self { source, offset, encoding, form, from, to } = self;
+        let form = form.as_ref().map_or_else(String::new, |form| format!(", as {form}"));
+        write!(f, "{source}, byte {offset}, {encoding}{form}: bytes {from} to {to} of the value")
     }
 }
 

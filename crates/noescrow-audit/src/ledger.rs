@@ -149,6 +149,8 @@ pub struct Ledger {
     pub(super) openings: Vec<(Id, ParticipantId, u32)>,
     /// The rows in which devices keep their states.
     pub(crate) rows: RowStores,
+    /// Whether its texts are searched for in upper and in lower case as well.
+    pub(crate) ignoring_case: bool,
     /// The first operation of each trace.
     pub(crate) traces: Vec<u32>,
     /// For each trace that ends early, what is missing.

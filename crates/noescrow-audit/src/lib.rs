@@ -35,7 +35,7 @@
 //! | clauses | `clauses`, `expanded`, `ingest` | what each operation adds: values, and which value follows from which |
 //! | | `substring`, `finish` | what is added once all operations are known |
 //! | texts | `rarity`, `idioms`, `texts` | whether a part of a text is a leak, or ordinary language |
-//! | search | `finding`, `examined`, `control`, `public_values`, `baseline`, `search` | finds the values in the evidence |
+//! | search | `finding`, `examined`, `control`, `control_texts`, `public_values`, `baseline`, `search` | finds the values in the evidence |
 //! | closure | `closure`, `derivation` | everything that follows from what was found, with the reasons |
 //! | verdict | `manifest`, `verdict`, `examination`, `audit` | puts it together |
 //! | | `secrecy_matrix`, `compromise` | what is exposed if a device is stolen as well |
@@ -78,6 +78,7 @@ mod texts;
 
 mod baseline;
 mod control;
+mod control_texts;
 mod examined;
 mod finding;
 mod public_values;
@@ -111,8 +112,8 @@ pub use finding::{DerivationStep, EvidencePlace, Finding, FindingKind};
 #[doc(hidden)]
 pub use leakscan::decode;
 pub use leakscan::{
-    DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, HITS_PER_VALUE, Hit, Index, LONG_FRAGMENT,
-    MAX_DEPTH, NAMED_OMISSIONS, Needles, SearchLimits, Statistics, TooManyNeedles,
+    DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, Form, HITS_PER_VALUE, Hit, Index,
+    LONG_FRAGMENT, MAX_DEPTH, NAMED_OMISSIONS, Needles, SearchLimits, Statistics, TooManyNeedles,
 };
 pub use manifest::{Manifest, Piece};
 pub use operation::{Field, Kind, Operation, Role};

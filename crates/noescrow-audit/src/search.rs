@@ -4,6 +4,7 @@
 use super::baseline;
 use super::class::Class;
 use super::control::control;
+use super::control_texts::{add_texts, control_of_texts};
 use super::examined::Examined;
 use super::finding::EvidencePlace;
 use super::ledger::{Ledger, MAX_KEPT};
@@ -71,6 +72,12 @@ pub(super) fn search<'a>(
             let rank = |id, part| texts.rank(id, part);
             let (found, failed) = evidence.with_pieces().search_ranked(&index, &rank, progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
+            (examined.texts_planted, examined.texts_found) =
+                control_of_texts(ledger, &index, found.statistics.encodings);
+            if index.without_forms() > 0 {
+                let count = index.without_forms();
+                examined.not_examined.push(format!("other charsets of {count} texts: they would take too much memory"));
+            }
             examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
             examined.add_statistics(&found.statistics);
             searched.pieces = (found.pieces, found.unlisted_pieces);
@@ -89,7 +96,8 @@ pub(super) fn search<'a>(
 
 /// What the search looks for; counts it, and what it leaves out.
 fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
-    let mut needles = Needles::default();
+    let needles = Needles::default();
+    let mut needles = if ledger.ignoring_case { needles.ignoring_case() } else { needles };
     let mut too_long = 0u64;
     for (id, value) in ledger.values() {
         let Some(bytes) = ledger.beginning(id) else { continue };
@@ -99,7 +107,7 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
             (Class::Secret, _) if !is_well_known(bytes) => match is_searchable(bytes) {
                 true => {
                     examined.secrets = examined.secrets.saturating_add(1);
-                    needles.add_secret(id, bytes);
+                    needles.add_text(id, bytes);
                 }
                 false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
             },
@@ -111,6 +119,7 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
             _ => {}
         }
     }
+    add_texts(&mut needles);
     if too_long > 0 {
         examined.not_examined.push(format!("{too_long} secrets and states of more than {MAX_KEPT} bytes"));
     }
@@ -159,14 +168,19 @@ impl Searched {
             value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State) && value.of_device)
         };
         let wholes = self.whole.iter().filter(|(id, _)| is_finding(id)).flat_map(|(_, places)| places);
-        let mut spans: Vec<(&str, &str, u64, u64)> =
-            wholes.map(|place| (&*place.source, &*place.encoding, place.offset, place.end())).collect();
+        // In another charset, a value has another length.
+        let mut spans: Vec<(&str, &str, u64, u64)> = wholes
+            .filter(|place| place.form.is_none())
+            .map(|place| (&*place.source, &*place.encoding, place.offset, place.end()))
+            .collect();
         spans.sort_unstable();
         // All places within a compressed stream have the offset of the stream's beginning, so that none of them is next
         // to another. And a value with as many places as are listed may have others.
         let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
         let is_in_whole_secret = |place: &EvidencePlace| {
-            if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {
+            if place.form.is_some()
+                || place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer))
+            {
                 return false;
             }
             let key = (&*place.source, &*place.encoding);
@@ -211,7 +225,7 @@ impl Searched {
             let why = "the search has no control: no key of the run could be planted to show that the search finds it";
             examined.not_examined.push(why.into());
         }
-        if examined.controls_found < examined.controls_planted {
+        if examined.controls_found < examined.controls_planted || examined.texts_found < examined.texts_planted {
             examined
                 .not_examined
                 .push("the control failed: the search did not find everything that was planted".into());

@@ -12,12 +12,13 @@ use serde::Serialize;
 pub const MAX_FINDINGS: usize = 1_000;
 
 /// What an audit does not show. Every verdict states it.
-pub const NOT_SHOWN: [&str; 10] = [
+pub const NOT_SHOWN: [&str; 11] = [
     "texts that are ordinary language: whole ones of fewer than 45 bits of surprise, parts of fewer than 100 bits, and what the baseline contains",
     "values hidden by operations other than the recorded primitives, such as XOR with a mask (except in WebSocket, from a handshake or the beginning of a file or segment on) or a cipher of the server's own",
     "values and fragments of fewer than 16 bytes or of fewer than five distinct ones, and values spread over places that no decoder joins",
     "fragments of fewer than 512 bytes after the first 4096 bytes of a text, and parts of a device's state that are not keys",
-    "encodings, formats and compressions that the search does not know (UTF-7, xxencode, UTF-32, brotli outside of HTTP, LZO, LZMA alone), and data that the server has encrypted",
+    "encodings, formats and compressions that the search does not know (UTF-7, xxencode, brotli outside of HTTP, LZO, LZMA alone), and data that the server has encrypted",
+    "texts that were changed otherwise than by charset, escapes, NFC, NFD or doubled quotes: wrapped or folded white space, another case unless asked for, transliteration, compatibility forms",
     "keys in forms that are neither the value itself nor its expanded standard form, such as an implementation's own coefficients or points",
     "side channels: time, power, caches; a separate check covers the leakage contract",
     "a compromised device, a weak generator that does not repeat itself, and text that a user types elsewhere",

@@ -93,7 +93,6 @@ pub(super) static CHARSETS: &[Charset] = charsets! {
     "cp861": Writer::Dos(&dos::ENCODING_TABLE_CP861),
     "cp862": Writer::Dos(&dos::ENCODING_TABLE_CP862),
     "cp863": Writer::Dos(&dos::ENCODING_TABLE_CP863),
-    "cp864": Writer::Dos(&dos::ENCODING_TABLE_CP864),
     "cp865": Writer::Dos(&dos::ENCODING_TABLE_CP865),
     "cp869": Writer::Dos(&dos::ENCODING_TABLE_CP869),
     "cp874": Writer::Dos(&dos::ENCODING_TABLE_CP874),

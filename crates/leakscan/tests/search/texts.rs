@@ -258,6 +258,29 @@ fn keys_as_characters_are_found_in_entities() {
     }
 }
 
+/// Without forms: UTF-32 is decoded as UTF-16, twice.
+#[test]
+fn ascii_and_keys_are_found_in_utf_16_and_utf_32() {
+    let text = "a message in plain English, nothing else";
+    let secret = random(71, 32);
+    let digits = HEXLOWER.encode(&secret);
+    let mut needles = Needles::new();
+    needles.add_text(0, text.as_bytes());
+    needles.add_secret(1, &secret);
+    let index = needles.build().unwrap();
+    let latin1: String = secret.iter().map(|byte| char::from(*byte)).collect();
+    for charset in ["utf-16le", "utf-16be", "utf-32le", "utf-32be"] {
+        let form = Form::charsets().find(|form| form.to_string() == charset).unwrap();
+        for (id, written) in [(0, text), (1, &digits), (1, &latin1)] {
+            let found = hits(&around(&form.write(written).unwrap()), &index, Encodings::ALL);
+            assert!(found.iter().any(|hit| hit.whole && hit.id == id), "{charset} {written}: {found:?}");
+            let order = if charset.ends_with("le") { Encoding::Utf16Le } else { Encoding::Utf16Be };
+            let blind = hits(&around(&form.write(written).unwrap()), &index, Encodings::ALL.without(order));
+            assert!(!blind.iter().any(|hit| hit.whole), "{charset} {written}: {blind:?}");
+        }
+    }
+}
+
 /// A hit in a form is one hit, and no other form that is alike in part repeats it.
 #[test]
 fn one_place_is_one_hit() {

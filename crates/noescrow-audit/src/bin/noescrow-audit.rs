@@ -73,6 +73,10 @@ struct Options {
     #[arg(long, value_name = "N", num_args = 1..)]
     pid: Vec<u32>,
 
+    /// Searches for texts in upper and in lower case as well
+    #[arg(long)]
+    ignore_case: bool,
+
     /// Writes the verdict as an HTML page, with drawings of derivations and of the secrecy matrix
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -131,6 +135,9 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
         audit = add_evidence(audit, path)?;
     }
     audit = add_baseline(audit, options)?;
+    if options.ignore_case {
+        audit = audit.ignoring_case();
+    }
     for &pid in &options.pid {
         audit = add_process(audit, pid)?;
     }

@@ -17,6 +17,7 @@ mod keys;
 mod public;
 mod search;
 mod sources;
+mod texts;
 mod traces;
 mod verdict;
 
