@@ -4,6 +4,7 @@
 use super::examination::Examination;
 use super::ledger::Ledger;
 use super::manifest::{Hashing, Manifest};
+use super::options::Options;
 use super::profile::Profile;
 use super::search::search;
 use super::tape::Tape;
@@ -19,6 +20,7 @@ pub struct Audit<'a> {
     ledger: Ledger,
     evidence: Evidence<'a>,
     known: Option<Vec<Evidence<'a>>>,
+    options: Options,
     progress: Box<dyn FnMut(u64, u64) + 'a>,
     manifest: Manifest,
 }
@@ -47,9 +49,9 @@ impl<'a> Audit<'a> {
     /// [`TraceError`] if it is not a trace.
     pub fn read(profile: Profile, trace: impl Read) -> Result<Self, TraceError> {
         let progress = Box::new(|_, _| {});
-        let (known, manifest) = (None, Manifest::new());
+        let (known, manifest, options) = (None, Manifest::new(), Options::default());
         let ledger = Ledger::new(profile);
-        Self { ledger, evidence: Evidence::new(), known, progress, manifest }.and_trace(trace)
+        Self { ledger, evidence: Evidence::new(), known, options, progress, manifest }.and_trace(trace)
     }
 
     /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the
@@ -122,6 +124,15 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// The evidence must have this many per cent of the run's public values, or the verdict is "could not examine". By
+    /// default 20: evidence with fewer is of another run, or of a part of what the server holds. Give less for evidence
+    /// that is a part on purpose, such as a database without delivered messages; it must always have one.
+    #[must_use]
+    pub const fn min_share(mut self, per_cent: u8) -> Self {
+        self.options.min_share = per_cent;
+        self
+    }
+
     /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
@@ -139,7 +150,7 @@ impl<'a> Audit<'a> {
     pub fn examine(mut self) -> Examination {
         self.ledger.finish();
         self.ledger.find_leaking_draws();
-        let searched = search(&self.ledger, self.evidence, self.known, self.progress);
+        let searched = search(&self.ledger, self.evidence, self.known, &self.options, self.progress);
         self.manifest.add_evidence(&searched.pieces.0, searched.pieces.1);
         Examination::new(self.ledger, searched, self.manifest)
     }

@@ -90,10 +90,11 @@ impl Examination {
         }
         findings.extend(ledger.flaws.iter().map(|flaw| derivations.flaw(*flaw)));
         findings.sort_by_key(|finding| finding.kind);
-        let outcome = match (findings.is_empty(), searched.examined.not_examined.is_empty()) {
-            (false, _) => Outcome::Finding,
-            (true, true) => Outcome::Holds,
-            (true, false) => Outcome::CouldNotExamine,
+        let outcome = match &searched.examined {
+            _ if !findings.is_empty() => Outcome::Finding,
+            examined if !examined.not_examined.is_empty() => Outcome::CouldNotExamine,
+            examined if examined.secrets_not_searched > 0 => Outcome::HoldsInPart,
+            _ => Outcome::Holds,
         };
         let unjudged = searched.unjudged.iter().filter(|(id, _)| !closure.knows(**id)).take(MAX_FINDINGS);
         let unjudged = unjudged.map(|(id, places)| Finding {

@@ -70,6 +70,15 @@ impl Examined {
         }
     }
 
+    /// The first line of a verdict that holds for what was searched.
+    pub(crate) fn holds_in_part(&self) -> String {
+        let (left_out, all) = (self.secrets_not_searched, self.secrets.saturating_add(self.secrets_not_searched));
+        let were = if left_out == 1 { "was" } else { "were" };
+        format!(
+            "HOLDS FOR WHAT WAS SEARCHED: {left_out} of {all} secrets {were} not searched for: too short, or too plain."
+        )
+    }
+
     /// What was examined, a line for each aspect, for people.
     pub(crate) fn lines(&self) -> [String; 9] {
         [

@@ -8,6 +8,7 @@ use super::control_texts::{add_texts, control_of_texts};
 use super::examined::Examined;
 use super::finding::EvidencePlace;
 use super::ledger::{Ledger, MAX_KEPT};
+use super::options::Options;
 use super::public_values::{PublicCoverage, leaks_in_public_values};
 use super::texts::{Basis, Judgement, Texts, is_text};
 use super::value::{Id, PLAINTEXT};
@@ -44,6 +45,7 @@ pub(super) fn search<'a>(
     ledger: &Ledger,
     evidence: Evidence<'a>,
     known: Option<Vec<Evidence<'a>>>,
+    options: &Options,
     mut progress: impl FnMut(u64, u64) + 'a,
 ) -> Searched {
     let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
@@ -89,7 +91,7 @@ pub(super) fn search<'a>(
         }
         Err(error) => examined.not_examined.push(format!("{error}")),
     }
-    searched.check_completeness(ledger, &mut examined);
+    searched.check_completeness(ledger, options, &mut examined);
     searched.examined = examined;
     searched
 }
@@ -207,7 +209,7 @@ impl Searched {
     }
 
     /// Counts the public values of the run in the evidence, and states what leaves the examination incomplete.
-    fn check_completeness(&self, ledger: &Ledger, examined: &mut Examined) {
+    fn check_completeness(&self, ledger: &Ledger, options: &Options, examined: &mut Examined) {
         // Keys, ciphertexts, signatures; not labels, which every binary with the protocol in it has.
         let is_public = |id: &Id| {
             ledger.value(*id).is_some_and(|value| value.is_public && value.is_computed && value.class != Class::Secret)
@@ -230,9 +232,16 @@ impl Searched {
                 .not_examined
                 .push("the control failed: the search did not find everything that was planted".into());
         }
-        if examined.public_values_seen == 0 {
+        let (seen, all) = (examined.public_values_seen, examined.public_values);
+        if seen == 0 {
             let why = "the evidence has no public key and no message of this run: is it the right server's evidence?";
             examined.not_examined.push(why.into());
+        } else if seen.saturating_mul(100) < all.saturating_mul(usize::from(options.min_share)) {
+            examined.not_examined.push(format!(
+                "most of what the server saw: the evidence has {seen} of {all} public values of the run, less than the \
+                 {} per cent that it must have",
+                options.min_share
+            ));
         }
     }
 }

@@ -33,6 +33,10 @@ pub const NOT_SHOWN: [&str; 11] = [
 pub enum Outcome {
     /// No server-held key exists: the audit examined everything and found nothing.
     Holds,
+    /// The audit examined everything and found nothing, but did not look for all secrets: some are too short or have
+    /// too few distinct bytes, such as a PIN or a text of a few letters
+    /// ([`Examined::secrets_not_searched`](super::Examined::secrets_not_searched)).
+    HoldsInPart,
     /// The audit found something.
     Finding,
     /// The audit found nothing, but could not examine everything, or the evidence is not of this run.
@@ -68,6 +72,13 @@ impl Verdict {
         self.outcome == Outcome::Holds
     }
 
+    /// Whether the audit examined everything and found nothing that it looked for: as [`holds`](Self::holds), or for
+    /// all secrets but some that are too short or too plain to be searched for.
+    #[must_use]
+    pub fn holds_for_what_was_searched(&self) -> bool {
+        matches!(self.outcome, Outcome::Holds | Outcome::HoldsInPart)
+    }
+
     /// The findings of one kind.
     pub fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(move |finding| finding.kind == kind)
@@ -86,6 +97,7 @@ impl fmt::Display for Verdict {
         let Self { outcome, findings, findings_not_listed, unjudged, examined, not_shown, manifest: _ } = self;
         match outcome {
             Outcome::Holds => writeln!(f, "HOLDS: no server-held key exists in what was examined.")?,
+            Outcome::HoldsInPart => writeln!(f, "{}", examined.holds_in_part())?,
             Outcome::Finding => {
                 let count = findings.len().saturating_add(*findings_not_listed);
                 writeln!(f, "DOES NOT HOLD: {count} finding{}.", if count == 1 { "" } else { "s" })?;

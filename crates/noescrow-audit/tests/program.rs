@@ -113,6 +113,34 @@ fn links_are_notes_and_special_files_are_refused() {
 }
 
 #[test]
+fn secrets_that_were_not_searched_for_have_an_exit_code_of_their_own() {
+    let folder = Folder::new("in part");
+    let tape = Tape::to_writer(File::create(folder.path("pin.trace")).unwrap());
+    tape.device("Bob").unwrap().given("", b"PIN 4711");
+    tape.finish().unwrap();
+    let arguments = ["--trace", "run.trace", "pin.trace", "--profile", "profile.json", "--evidence", "server"];
+    let (code, out, _) = folder.program(&arguments);
+    assert!(code == 3 && out.starts_with("HOLDS FOR WHAT WAS SEARCHED: 1 of "), "{code} {out}");
+    let (code, out, _) = folder.program(&[&arguments[..], &["--json", "--html", "page.html"]].concat());
+    assert!(code == 3 && out.contains("\"outcome\": \"holds-in-part\""), "{code} {out}");
+    assert!(fs::read_to_string(folder.path("page.html")).unwrap().contains(">HOLDS FOR WHAT WAS SEARCHED: 1 of "));
+    // A finding and what could not be examined count for more.
+    assert_eq!(folder.program(&[&arguments[..], &["leak"]].concat()).0, 1);
+    assert_eq!(folder.program(&[&arguments[..], &["--min-share", "100"]].concat()).0, 2);
+}
+
+/// The evidence has three of four.
+#[test]
+fn evidence_must_have_a_share_of_the_public_values() {
+    let folder = Folder::new("share");
+    for (share, code) in [("75", 0), ("76", 2), ("0", 0)] {
+        let (exit, out, _) = folder.audit(&["--evidence", "server", "--min-share", share]);
+        assert_eq!(exit, code, "{share}: {out}");
+    }
+    folder.refused(&["--trace", "run.trace", "--evidence", "server", "--min-share", "101"], "--min-share");
+}
+
+#[test]
 fn without_a_profile_every_derived_value_is_secret() {
     let folder = Folder::new("no profile");
     let (code, out, _) = folder.program(&["--trace", "run.trace", "--no-profile", "--evidence", "server"]);
@@ -249,7 +277,7 @@ fn same_trace_twice_is_refused() {
     }
     // Control: two traces of two runs are accepted.
     let tape = Tape::to_writer(File::create(folder.path("other.trace")).unwrap());
-    tape.device("Bob").unwrap().given("", &[0x42; 32]);
+    tape.device("Bob").unwrap().given("", &core::array::from_fn::<u8, 32, _>(|at| (at as u8).wrapping_mul(91) ^ 0x17));
     tape.finish().unwrap();
     let (code, out, err) =
         folder.program(&["--trace", "run.trace", "other.trace", "--profile", "profile.json", "--evidence", "server"]);

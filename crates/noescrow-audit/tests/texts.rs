@@ -83,7 +83,7 @@ fn ordinary_language_is_no_leak_and_the_message_is() {
         assert_eq!((unjudged.unjudged.len(), unjudged.unjudged[0].places.len()), (1, 1), "{unjudged}");
         assert_eq!(unjudged.unjudged[0].kind, FindingKind::TextMayHaveLeaked);
         assert!(unjudged.examined.not_examined.iter().any(|line| line.starts_with("1 texts that may")), "{unjudged}");
-        for page in [unjudged.to_string(), unjudged.to_html(None), unjudged.to_json()] {
+        for page in [unjudged.to_string(), unjudged.to_html(&[]), unjudged.to_json()] {
             assert!(page.contains("disk"), "{page}");
         }
     }

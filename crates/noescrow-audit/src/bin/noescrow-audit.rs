@@ -29,6 +29,7 @@ const LONG: u64 = 8 << 20;
 const HOLDS: u8 = 0;
 const FINDING: u8 = 1;
 const COULD_NOT_EXAMINE: u8 = 2;
+const HOLDS_IN_PART: u8 = 3;
 
 fn main() -> ExitCode {
     let code = run(&Options::parse()).unwrap_or_else(|error| {
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
 /// follows?
 ///
 /// Exit code: 0 no server-held key exists in what was examined, 1 there are findings, 2 not everything could be
-/// examined (bad options, trace or evidence, evidence of another run).
+/// examined (bad options, trace or evidence, evidence of another run), 3 as 0, but some secrets were not searched for
+/// because they are too short or too plain.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -76,6 +78,11 @@ struct Options {
     /// Searches for texts in upper and in lower case as well
     #[arg(long)]
     ignore_case: bool,
+
+    /// How many per cent of the run's public values the evidence must have; less is evidence of another run or of a
+    /// part of the server
+    #[arg(long, value_name = "PER CENT", value_parser = clap::value_parser!(u8).range(..=100))]
+    min_share: Option<u8>,
 
     /// Writes the verdict as an HTML page, with drawings of derivations and of the secrecy matrix
     #[arg(long, value_name = "FILE")]
@@ -140,6 +147,9 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     }
     for &pid in &options.pid {
         audit = add_process(audit, pid)?;
+    }
+    if let Some(per_cent) = options.min_share {
+        audit = audit.min_share(per_cent);
     }
     let bar = Bar::new();
     let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -270,6 +280,7 @@ fn report(options: &Options, examination: &Examination) -> u8 {
     print(&if options.json { verdict.to_json() } else { verdict.to_string() });
     let code = match verdict.outcome {
         Outcome::Holds => HOLDS,
+        Outcome::HoldsInPart => HOLDS_IN_PART,
         Outcome::Finding => FINDING,
         _ => COULD_NOT_EXAMINE,
     };

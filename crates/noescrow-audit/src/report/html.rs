@@ -42,6 +42,8 @@ impl Verdict {
     #[must_use]
     pub fn to_html(&self, matrices: &[(&str, &SecrecyMatrix)]) -> String {
         let (class, headline, meaning) = answer(self.outcome);
+        let in_part = self.examined.holds_in_part();
+        let meaning = if self.outcome == Outcome::HoldsInPart { in_part.as_str() } else { meaning };
         let mut page = format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>Audit: {headline}</title>\
@@ -90,6 +92,11 @@ const fn answer(outcome: Outcome) -> (&'static str, &'static str, &'static str) 
             "holds",
             "Holds: no server-held key exists in what was examined.",
             "No key, no message, and nothing from which one follows was found in the evidence.",
+        ),
+        Outcome::HoldsInPart => (
+            "open",
+            "Holds for what was searched: some secrets were not searched for.",
+            "Some secrets are too short or too plain to be searched for.",
         ),
         Outcome::Finding => (
             "finding",

@@ -57,6 +57,43 @@ fn secrets_that_are_not_searched_for_are_counted_apart() {
     assert_eq!(short.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
     assert_eq!(plain.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
     assert!(format!("{short}").contains("not searched for: too short, or too few distinct bytes"), "{short}");
+    // They do not pass as searched for.
+    assert_eq!([&long, &short, &plain].map(Verdict::holds), [true, false, false]);
+    assert!([&long, &short, &plain].iter().all(|verdict| verdict.holds_for_what_was_searched()));
+    let all = short.examined.secrets + 1;
+    let first =
+        format!("HOLDS FOR WHAT WAS SEARCHED: 1 of {all} secrets was not searched for: too short, or too plain.\n");
+    assert!(short.to_string().starts_with(&first) && plain.to_string().starts_with(&first), "{short}");
+    // Control: a finding, or evidence of another run, is not covered up by it.
+    let leaked = Run::with(b"PIN 4711");
+    assert_eq!(leaked.verdict(&leaked.aead_key()).outcome, Outcome::Finding);
+    let elsewhere = Audit::of(profile(), &leaked.tape).unwrap().server_saw("elsewhere", b"nothing").verdict();
+    assert_eq!(elsewhere.outcome, Outcome::CouldNotExamine);
+}
+
+/// A single public value may have got anywhere: a key server, another run with the same device.
+#[test]
+fn evidence_with_few_of_the_public_values_does_not_hold() {
+    let run = Run::new();
+    let all = run.verdict(b"").examined;
+    let of = |evidence: &[u8], min_share: Option<u8>| {
+        let audit = Audit::of(profile(), &run.tape).unwrap().server_saw("wire", evidence);
+        min_share.map_or(audit.verdict(), |share| {
+            Audit::of(profile(), &run.tape).unwrap().server_saw("wire", evidence).min_share(share).verdict()
+        })
+    };
+    let part = &run.wire[..run.wire.len() / 12];
+    let verdict = of(part, None);
+    let examined = &verdict.examined;
+    assert!(examined.public_values_seen > 0 && examined.public_values_seen * 5 < all.public_values, "{verdict}");
+    assert_eq!(verdict.outcome, Outcome::CouldNotExamine);
+    let line = format!("{} of {} public values", examined.public_values_seen, all.public_values);
+    assert!(examined.not_examined.iter().any(|what| what.contains(&line)), "{verdict}");
+    // Controls: the auditor may say that a part is all that there is, but not that nothing is.
+    assert!(of(part, Some(0)).holds());
+    assert_eq!(of(b"nothing", Some(0)).outcome, Outcome::CouldNotExamine);
+    assert!(of(&run.wire, None).holds());
+    assert_eq!(of(&run.wire, Some(100)).outcome, Outcome::CouldNotExamine);
 }
 
 #[test]

@@ -53,8 +53,9 @@ pub struct User {
     pub peer: PeerId,
 }
 
+/// With distinct bytes: a key without them is not searched for.
 fn key() -> StorageKey {
-    StorageKey::new([0x4B; 32])
+    StorageKey::new(*b"a storage key of 32 bytes, talk.")
 }
 
 impl User {
