@@ -2,7 +2,7 @@
 //! Writes bytes in each [`Encoding`], as servers do: for the control of a search, which must find a value that was
 //! planted.
 //!
-//! `data-encoding` writes hexadecimal and Base64, so that a mistake of our decoders is not repeated here. The shapes
+//! Crates write hexadecimal, Base64 and compressed streams, so that a mistake of our decoders is not repeated here. The shapes
 //! that it cannot write are hand-written: lists of integers, percent-encoding and escapes (a prefix before each byte),
 //! the headers of Zstandard and ZIP, and HTTP chunks.
 
@@ -13,9 +13,12 @@ mod marks;
 
 use super::encoding::Encoding;
 use super::pages::encode as pages;
+use bzip2::write::BzEncoder;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
+use lz4_flex::frame::FrameEncoder as Lz4Encoder;
+use lzma_rust2::{XzOptions, XzWriter};
 use std::io::Write;
 
 /// Bytes of an HTTP chunk: fewer than a fragment.
@@ -60,6 +63,14 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::SqliteOverflow => pages::sqlite(bytes),
         Encoding::Lzf => pages::redis(bytes),
         Encoding::PgLog => pages::wal(bytes),
+        Encoding::Png => png(bytes),
+        Encoding::Bzip2 => finished(BzEncoder::new(Vec::new(), bzip2::Compression::best()), bytes, BzEncoder::finish),
+        Encoding::Lzma => XzWriter::new(Vec::new(), XzOptions::default())
+            .map_or_else(|_| Vec::new(), |xz| finished(xz, bytes, XzWriter::finish)),
+        Encoding::Lz4 => finished(Lz4Encoder::new(Vec::new()), bytes, |lz4| lz4.finish().map_err(Into::into)),
+        Encoding::Snappy => finished(snap::write::FrameEncoder::new(Vec::new()), bytes, |snappy| {
+            snappy.into_inner().map_err(|error| error.into_error())
+        }),
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
@@ -96,6 +107,24 @@ fn finished<W: Write>(mut encoder: W, bytes: &[u8], finish: fn(W) -> std::io::Re
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     let size = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
     [&[0x28, 0xB5, 0x2F, 0xFD, 0x20, size, size << 3 | 1, size >> 5, 0], bytes].concat()
+}
+
+/// An image of one row of grey pixels (PNG, 5 and 11.2), whose zlib stream lies in two chunks.
+fn png(bytes: &[u8]) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], data: &[u8]| {
+        let mut crc = Crc::new();
+        crc.update(kind);
+        crc.update(data);
+        let len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        [&len.to_be_bytes()[..], kind, data, &crc.sum().to_be_bytes()].concat()
+    };
+    let width = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let header = chunk(b"IHDR", &[&width[..], &[0, 0, 0, 1, 8, 0, 0, 0, 0]].concat());
+    let rows =
+        finished(ZlibEncoder::new(Vec::new(), Compression::default()), &[&[0], bytes].concat(), ZlibEncoder::finish);
+    let (first, rest) = rows.split_at_checked(rows.len() / 2).unwrap_or((&rows, &[]));
+    let image = [chunk(b"IDAT", first), chunk(b"IDAT", rest), chunk(b"IEND", &[])].concat();
+    [&b"\x89PNG\r\n\x1A\n"[..], &header, &image].concat()
 }
 
 /// A local file header (APPNOTE.TXT 6.3, 4.3.7) and its content.

@@ -85,11 +85,21 @@ pub enum Encoding {
     Base45,
     /// Lines of uuencode.
     Uuencode,
+    /// A bzip2 stream.
+    Bzip2,
+    /// An xz stream, an lzip member or a `.lzma` file.
+    Lzma,
+    /// An LZ4 frame.
+    Lz4,
+    /// A Snappy stream with its frame.
+    Snappy,
+    /// The pixels of a PNG image.
+    Png,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 44] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -129,6 +139,11 @@ impl Encoding {
         Self::Base85,
         Self::Base45,
         Self::Uuencode,
+        Self::Bzip2,
+        Self::Lzma,
+        Self::Lz4,
+        Self::Snappy,
+        Self::Png,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -177,6 +192,11 @@ impl Encoding {
             Self::Base85 => "base85",
             Self::Base45 => "base45",
             Self::Uuencode => "uuencode",
+            Self::Bzip2 => "bzip2",
+            Self::Lzma => "lzma",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
+            Self::Png => "png",
         }
     }
 }

@@ -84,7 +84,7 @@ impl OpenStream {
             search.omit_at(self.spot, self.outer, self.layer.within().origin.unwrap_or_default(), &what);
         }
         self.is_one = ending.is_one;
-        search.end_stream(self, ending.is_whole, ending.is_one);
+        search.end_stream(self, ending.whole, ending.is_one);
     }
 }
 

@@ -2,7 +2,8 @@
 //! The omissions of compressed streams, kept back until it is known whether they are any.
 //!
 //! A stream may be read more than once: where it lies; in a copy of the bytes around an escape, which is shorter; and
-//! again in the next block. It was searched if one of these was read to its end, and it is listed once if none was. And
+//! again in the next block. It was searched if one of these was read to its end, and it is listed once if none was. A
+//! stream that another one stores as it is, in pieces, is broken where it lies and whole in the content of the other. And
 //! what was not searched within a stream is an omission only if that stream is one: random bytes that begin like a zlib
 //! stream inflate to repetitive bytes, in which much looks like a stream.
 
@@ -11,11 +12,11 @@ use super::findings::Statistics;
 use core::ops::Range;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Omissions that are kept back; with more, all are reported. As many as are named.
-const MAX_PENDING: usize = super::findings::NAMED_OMISSIONS;
+/// Omissions that are kept back; with more, all are reported. An archive of a system may store as many images.
+const MAX_PENDING: usize = 1 << 16;
 /// Streams that were read to their end and are remembered. The copies of a stream are in the same block as its
-/// beginning, or in the next one, and a block of text has fewer streams that end.
-const MAX_WHOLE: usize = 4096;
+/// beginning, or in the next one.
+const MAX_WHOLE: usize = 1024;
 
 /// Ranges of bytes that are remembered as parts of values; those that touch are one.
 const MAX_JOINED: usize = 1 << 18;
@@ -37,6 +38,10 @@ pub(crate) enum Kind {
     Value,
 }
 
+/// Offsets by which two readings of one text may differ: `\x1f` is an escape from its first byte on, and hexadecimal from
+/// its third. Streams are longer.
+const NEAR: u64 = 3;
+
 /// A place at which something was not searched: the byte at an offset of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spot {
@@ -46,23 +51,8 @@ pub(crate) struct Spot {
     pub(crate) kind: Kind,
 }
 
-/// Offsets by which two readings of one text may differ: `\x1f` is an escape from its first byte on, and hexadecimal from
-/// its third. Streams are longer.
-const NEAR: u64 = 3;
-
-impl Spot {
-    /// Whether both are the same thing.
-    fn is_same(&self, other: &Self) -> bool {
-        self.layer == other.layer && self.at.abs_diff(other.at) <= NEAR && self.kind == other.kind
-    }
-
-    const fn is_stream(&self) -> bool {
-        matches!(self.kind, Kind::Stream(_))
-    }
-}
-
 struct Pending {
-    spot: Spot,
+    kind: Kind,
     /// The layer of the innermost stream around it that may be a random match; 0 if there is none.
     holder: u64,
     what: String,
@@ -71,8 +61,13 @@ struct Pending {
 /// The omissions that are kept back.
 #[derive(Default)]
 pub(crate) struct Omissions {
-    pending: Vec<Pending>,
-    whole: VecDeque<Spot>,
+    /// By layer and offset, and in the order in which they were added.
+    pending: BTreeMap<(u64, u64, u64), Pending>,
+    added: u64,
+    /// Those of them that have a holder.
+    held: usize,
+    /// Streams that were read to their end, and the offsets after them.
+    whole: VecDeque<(Spot, u64)>,
     /// Bytes that are part of a value that is put together elsewhere: by their layer and first byte, their end.
     joined: BTreeMap<(u64, u64), u64>,
 }
@@ -80,8 +75,14 @@ pub(crate) struct Omissions {
 impl Omissions {
     /// Something was not searched.
     pub(crate) fn add(&mut self, statistics: &mut Statistics, spot: Spot, holder: u64, what: impl FnOnce() -> String) {
-        let mut known = self.pending.iter().map(|pending| &pending.spot).chain(&self.whole);
-        if known.any(|known| known.is_same(&spot)) || self.is_joined(&spot) {
+        let Spot { layer, at, kind } = spot;
+        let near = (layer, at.saturating_sub(NEAR), 0)..=(layer, at.saturating_add(NEAR), u64::MAX);
+        let is_known = self.pending.range(near).any(|(_, pending)| pending.kind == kind);
+        let was_read = |(whole, end): &(Spot, u64)| {
+            let is_same = whole.kind == kind && whole.at.abs_diff(at) <= NEAR;
+            whole.layer == layer && (is_same || within(whole, *end).contains(&at))
+        };
+        if is_known || self.whole.iter().any(was_read) || self.is_joined(&spot) {
             return;
         }
         if self.pending.len() >= MAX_PENDING {
@@ -89,16 +90,34 @@ impl Omissions {
         }
         // Those that are counted only need no name.
         let what = if statistics.is_naming() { what() } else { String::new() };
-        self.pending.push(Pending { spot, holder, what });
+        self.added = self.added.saturating_add(1);
+        self.held = self.held.saturating_add(usize::from(holder != 0));
+        self.pending.insert((layer, at, self.added), Pending { kind, holder, what });
     }
 
-    /// A stream was read to its end: whatever failed there is none, and what fails there later.
-    pub(crate) fn read_whole(&mut self, spot: Spot) {
-        self.pending.retain(|pending| !pending.spot.is_same(&spot));
+    /// A stream of `len` bytes was read to its end: whatever failed there is no omission, and what fails there later.
+    pub(crate) fn read_whole(&mut self, spot: Spot, len: u64) {
+        let end = spot.at.saturating_add(len);
+        let near = spot.at.saturating_sub(NEAR)..=spot.at.saturating_add(NEAR);
+        let last = end.max(*near.end());
+        self.forget((spot.layer, *near.start()), last, |at, kind| {
+            kind == spot.kind && near.contains(&at) || within(&spot, end).contains(&at)
+        });
         if self.whole.len() >= MAX_WHOLE {
             self.whole.pop_front();
         }
-        self.whole.push_back(spot);
+        self.whole.push_back((spot, end));
+    }
+
+    /// Drops such omissions from an offset of a layer to another.
+    fn forget(&mut self, (layer, from): (u64, u64), to: u64, is_such: impl Fn(u64, Kind) -> bool) {
+        let range = self.pending.range((layer, from, 0)..=(layer, to, u64::MAX));
+        let such: Vec<_> =
+            range.filter(|((_, at, _), pending)| is_such(*at, pending.kind)).map(|(key, _)| *key).collect();
+        for key in such {
+            let pending = self.pending.remove(&key);
+            self.held = self.held.saturating_sub(usize::from(pending.is_some_and(|pending| pending.holder != 0)));
+        }
     }
 
     /// Bytes of a layer are part of a value that is put together: a stream that begins in them and fails was read there,
@@ -111,8 +130,7 @@ impl Omissions {
         } else if has_room {
             self.joined.insert((layer, part.start), part.end);
         }
-        let is_in = |spot: &Spot| spot.is_stream() && spot.layer == layer && part.contains(&spot.at);
-        self.pending.retain(|pending| !is_in(&pending.spot));
+        self.forget((layer, part.start), part.end.saturating_sub(1), |_, kind| matches!(kind, Kind::Stream(_)));
     }
 
     /// A layer has ended: its parts of values are forgotten.
@@ -124,24 +142,35 @@ impl Omissions {
 
     fn is_joined(&self, spot: &Spot) -> bool {
         let last = self.joined.range(..=(spot.layer, spot.at)).next_back();
-        spot.is_stream() && last.is_some_and(|((layer, _), end)| *layer == spot.layer && spot.at < *end)
+        matches!(spot.kind, Kind::Stream(_))
+            && last.is_some_and(|((layer, _), end)| *layer == spot.layer && spot.at < *end)
     }
 
     /// The stream whose content is the layer `holder` has ended. What was not searched in it is an omission if the
     /// stream `is_one`, and the next stream around it that may be a random match, `outer`, is one as well.
     pub(crate) fn settle(&mut self, holder: u64, is_one: bool, outer: u64) {
+        if self.held == 0 {
+            return;
+        }
         if is_one {
-            let held = self.pending.iter_mut().filter(|pending| pending.holder == holder);
+            let held = self.pending.values_mut().filter(|pending| pending.holder == holder);
             held.for_each(|pending| pending.holder = outer);
         } else {
-            self.pending.retain(|pending| pending.holder != holder);
+            self.pending.retain(|_, pending| pending.holder != holder);
         }
+        self.held = self.pending.values().filter(|pending| pending.holder != 0).count();
     }
 
     /// Reports all that are kept back.
     pub(crate) fn report(&mut self, statistics: &mut Statistics) {
-        self.pending.drain(..).for_each(|pending| statistics.omit(|| pending.what));
+        self.held = 0;
+        core::mem::take(&mut self.pending).into_values().for_each(|pending| statistics.omit(|| pending.what));
     }
+}
+
+/// The offsets in the layer of a stream at which another stream may begin that the stream stores.
+const fn within(spot: &Spot, end: u64) -> Range<u64> {
+    spot.at.saturating_add(1)..end
 }
 
 #[cfg(test)]
@@ -154,7 +183,10 @@ mod tests {
         let (mut omissions, mut statistics) = (Omissions::default(), Statistics::default());
         steps(&mut omissions, &mut statistics);
         omissions.report(&mut statistics);
-        assert_eq!(statistics.omissions.len() as u64, statistics.omitted.min(MAX_PENDING as u64));
+        assert_eq!(
+            statistics.omissions.len() as u64,
+            statistics.omitted.min(super::super::findings::NAMED_OMISSIONS as u64)
+        );
         statistics.omitted
     }
 
@@ -164,17 +196,24 @@ mod tests {
 
     #[test]
     fn a_stream_that_was_read_whole_once_is_no_omission() {
-        let others = [Spot { layer: 2, ..SPOT }, Spot { at: 11, ..SPOT }, Spot { kind: Kind::Depth, ..SPOT }];
-        let same = [SPOT, Spot { at: 5, ..SPOT }];
+        // A stream around it, and one that ends before it.
+        let around = Spot { at: 5, kind: Kind::Stream(Format::Zip), ..SPOT };
+        let others = [
+            Spot { at: 1, ..around },
+            Spot { layer: 2, ..SPOT },
+            Spot { at: 11, ..SPOT },
+            Spot { kind: Kind::Depth, ..SPOT },
+        ];
+        let same = [SPOT, Spot { at: 5, ..SPOT }, around];
         for (other, expected) in same.map(|same| (same, 0)).into_iter().chain(others.map(|other| (other, 1))) {
             let before = reported(|omissions, statistics| {
-                omissions.read_whole(other);
+                omissions.read_whole(other, 4);
                 add(omissions, statistics, SPOT, 0);
                 add(omissions, statistics, SPOT, 0);
             });
             let after = reported(|omissions, statistics| {
                 add(omissions, statistics, SPOT, 0);
-                omissions.read_whole(other);
+                omissions.read_whole(other, 4);
             });
             assert_eq!((before, after), (expected, expected), "{other:?}");
         }
@@ -213,13 +252,13 @@ mod tests {
     #[test]
     fn all_are_counted_and_few_are_kept() {
         let count = reported(|omissions, statistics| {
-            for at in 0..3000 {
+            for at in 0..70_000 {
                 add(omissions, statistics, Spot { at: at * 10, ..SPOT }, 0);
                 assert!(omissions.pending.len() <= MAX_PENDING);
             }
-            (0..9000).for_each(|at| omissions.read_whole(Spot { layer: 2, at, ..SPOT }));
+            (0..9000).for_each(|at| omissions.read_whole(Spot { layer: 2, at, ..SPOT }, 9));
             assert!(omissions.whole.len() <= MAX_WHOLE);
         });
-        assert_eq!(count, 3000);
+        assert_eq!(count, 70_000);
     }
 }

@@ -5,7 +5,7 @@
 //! be a false positive; the decoders check it.
 
 use super::byte_class::{NUMBERS as NUMBER_CLASS, class};
-use super::containers::formats::PAIRS;
+use super::containers::formats::{PAIRS, is_pair};
 use super::simd::level;
 use core::ops::Range;
 use fearless_simd::prelude::*;
@@ -102,11 +102,11 @@ const fn sets() -> Sets {
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         let [first, second] = PAIRS[at];
         let set = match first {
-            0x78 => 1 << 2,
             0x1F | 0x28 => 1 << 3,
             b'P' | b'n' => 1 << 4,
             b'B' | b'L' => 1 << 5,
             b'7' | b'R' => 1 << 6,
+            0x5D | 2 | 0x89 => 1 << 2,
             _ => 1 << 7,
         };
         sets.first.add(first, set);
@@ -115,6 +115,9 @@ const fn sets() -> Sets {
     }
     sets
 }
+
+/// The vectors of [`SETS`], [`NUMBERS`], [`ZLIB_SUMS`] and [`MORE_ZLIB_SUMS`].
+type Sets64<S> = ([u8x64<S>; 4], [u8x64<S>; 2], [u8x64<S>; 2]);
 
 impl Prefilter {
     /// Replaces the places by those in `bytes`, of which there are fewer than 2^32: a search goes block by block.
@@ -137,7 +140,8 @@ impl Prefilter {
     fn scan_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
         let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
         let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
-        let sets = (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector));
+        let sets =
+            (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector), [&ZLIB_SUMS, &MORE_ZLIB_SUMS].map(vector));
         let mut at = 0usize;
         // Lanes with pairs are queued: one in four has some, so that a branch for each would be mispredicted.
         let (mut queue, mut len) = ([(0u32, 0u64); QUEUE], 0usize);
@@ -179,7 +183,9 @@ impl Prefilter {
                             self.entities.push(place);
                         }
                     }
-                    Some(&first) if begins_stream(first, bytes.get((place as usize).wrapping_add(1))) => {
+                    Some(&first)
+                        if bytes.get((place as usize).wrapping_add(1)).is_some_and(|&next| is_pair(first, next)) =>
+                    {
                         self.streams.push(place);
                     }
                     _ => {}
@@ -194,7 +200,7 @@ impl Prefilter {
     fn scan_lane<S: Simd>(
         &mut self,
         simd: S,
-        ([first_low, first_high, second_low, second_high], numbers): &([u8x64<S>; 4], [u8x64<S>; 2]),
+        ([first_low, first_high, second_low, second_high], numbers, [zlib_sums, more_zlib_sums]): &Sets64<S>,
         lane: &[u8; LANE + 1],
         at: usize,
     ) -> u64 {
@@ -204,7 +210,12 @@ impl Prefilter {
         // The ampersand is alone in its half of set 1: with a backslash in one set, four other bytes would be as well.
         let first = first | one.simd_eq(b'&').select(u8x64::splat(simd, 1), u8x64::splat(simd, 0));
         let second = second_low.swizzle_dyn_within_blocks(next & 15) & second_high.swizzle_dyn_within_blocks(next >> 4);
-        let pairs = !(first & second).simd_eq(0).to_bitmask();
+        // A zlib stream without a dictionary: `is_zlib`.
+        let (sums, high) = ((next & 31) + (next >> 5), one >> 4);
+        let is_right = sums.simd_eq(zlib_sums.swizzle_dyn_within_blocks(high))
+            | sums.simd_eq(more_zlib_sums.swizzle_dyn_within_blocks(high));
+        let zlib = is_right & ((one & 15) | (next & 0x20)).simd_eq(8);
+        let pairs = !(first & second).simd_eq(0).to_bitmask() | zlib.to_bitmask();
         let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
         if zeros == u64::MAX {
             return 0;
@@ -250,10 +261,29 @@ impl Prefilter {
     }
 }
 
-/// Whether two bytes are one of [`PAIRS`].
-#[inline(always)]
-fn begins_stream(first: u8, second: Option<&u8>) -> bool {
-    second.is_some_and(|&second| PAIRS.iter().fold(false, |any, &pair| any | (pair == [first, second])))
+/// For the upper four bits of the first byte of a zlib stream, what the upper three and the lower five bits of the second
+/// add up to, modulo 31: 32 is one modulo 31. 0xFF if that cannot be a first byte.
+static ZLIB_SUMS: [u8; 16] = zlib_sums(0);
+/// The same, and 31 more; no sum exceeds 38.
+static MORE_ZLIB_SUMS: [u8; 16] = zlib_sums(31);
+
+const fn zlib_sums(more: u8) -> [u8; 16] {
+    let (mut sums, mut high) = ([0xFF; 16], 0u8);
+    while high < 8 {
+        let mut flags = 0u8;
+        while flags < 31 {
+            // The first byte has the method 8; the bit of the dictionary does not matter here.
+            if u16::from_be_bytes([high << 4 | 8, flags]).is_multiple_of(31) && flags.wrapping_add(more) <= 38 {
+                #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+                {
+                    sums[high as usize] = flags.wrapping_add(more);
+                }
+            }
+            flags = flags.wrapping_add(1);
+        }
+        high = high.wrapping_add(1);
+    }
+    sums
 }
 
 /// The bits of every other byte, the first included.
@@ -269,6 +299,7 @@ const fn has_byte(word: u64, byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::containers::formats::is_zlib;
     use super::super::decode::wide;
     use super::*;
     use rand_chacha::ChaCha8Rng;
@@ -302,13 +333,16 @@ mod tests {
         ];
         let (mut seen, mut numbers, mut entities, mut streams, mut scanned) = ([0; 5], 0, 0, 0, 0);
         let (mut headers, mut chunks) = (0, 0);
+        let zlib = (0..=u16::MAX).map(u16::to_be_bytes).filter(|pair| is_zlib(pair[0], pair[1]));
+        let all: Vec<[u8; 2]> = PAIRS.into_iter().chain(zlib).collect();
+        assert!(all.len() >= PAIRS.len() + 32, "{}", all.len());
         for round in 0..2_000 {
             let mut bytes = vec![0; round % 300];
             rng.fill_bytes(&mut bytes);
             if let alphabet @ [_, ..] = alphabets[round % alphabets.len()] {
                 bytes.iter_mut().for_each(|byte| *byte = alphabet[usize::from(*byte) % alphabet.len()]);
             }
-            if let (Some(place), pair) = (bytes.get_mut(round / 8..), PAIRS[round % PAIRS.len()]) {
+            if let (Some(place), pair) = (bytes.get_mut(round / 8..), all[round % all.len()]) {
                 place.iter_mut().zip(pair).for_each(|(to, from)| *to = from);
             }
             let mut prefilter = Prefilter::default();
@@ -319,7 +353,8 @@ mod tests {
             let is_entity = |first, second: u8| first == b'&' && (second == b'#' || second.is_ascii_alphabetic());
             assert_eq!(prefilter.entities, pairs(&bytes, is_entity));
             entities += prefilter.entities.len();
-            let begins = pairs(&bytes, |first, second| PAIRS.contains(&[first, second]));
+            let mut begins = pairs(&bytes, is_pair);
+            begins.retain(|&at| (at as usize).saturating_add(1) < bytes.len());
             assert_eq!(prefilter.streams, begins);
             // There may be false positives, but no lane is left out.
             let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);

@@ -295,9 +295,9 @@ impl<'i> Search<'i> {
     }
 
     /// Reports no omissions in what follows, or again: what the packets of a capture cut in its own bytes is whole in the
-    /// flows.
-    pub(crate) const fn silence(&mut self, is_silent: bool) {
-        self.is_silent = is_silent;
+    /// flows. Returns what was the case before.
+    pub(crate) const fn silence(&mut self, is_silent: bool) -> bool {
+        core::mem::replace(&mut self.is_silent, is_silent)
     }
 
     /// The number of a new layer.
@@ -333,7 +333,7 @@ impl<'i> Search<'i> {
         let holder = if format.is_often_random() { layer } else { frame.within.holder };
         let content = Within { layer, holder, origin: Some(origin) };
         let layer = Layer::nested(chain, content, self.pool.take_buffer());
-        let decoder = Stream::new(format, &mut self.pool);
+        let decoder = Stream::new(format, spot.at == 0, &mut self.pool);
         let (budget, outer) = (self.limits.stream, frame.within.holder);
         Some(OpenStream { decoder, layer, spot, outer, budget, fed: 0, is_silent: false, is_one: false })
     }
@@ -349,9 +349,10 @@ impl<'i> Search<'i> {
     }
 
     /// A stream has ended, see [`Omissions::read_whole`] and [`Omissions::settle`].
-    pub(crate) fn end_stream(&mut self, stream: &OpenStream, is_whole: bool, is_one: bool) {
-        if is_whole {
-            self.omissions.read_whole(stream.spot);
+    pub(crate) fn end_stream(&mut self, stream: &OpenStream, whole: Option<u64>, is_one: bool) {
+        if let Some(len) = whole {
+            // The length in text is longer than that of the stream.
+            self.omissions.read_whole(stream.spot, len);
         }
         let content = stream.layer.within();
         if content.holder == content.layer {

@@ -99,6 +99,9 @@ pub(crate) trait PageSink {
     /// is no omission.
     fn joined(&mut self, part: Range<u64>);
 
+    /// Descends into content that may be such a part.
+    fn part(&mut self, steps: &[Encoding], at: u64, content: &[u8]);
+
     /// Descends into a value that is put together already.
     fn value(&mut self, steps: &[Encoding], at: u64, content: &[u8]) {
         if let Some(mut value) = self.open(steps, at) {

@@ -75,6 +75,12 @@ impl PageSink for PageLevel<'_, '_, '_> {
         self.report(at, Kind::Value, what);
     }
 
+    fn part(&mut self, steps: &[Encoding], at: u64, content: &[u8]) {
+        let before = self.search.silence(true);
+        self.value(steps, at, content);
+        self.search.silence(before);
+    }
+
     fn joined(&mut self, part: Range<u64>) {
         self.search.omissions.joined(self.within.layer, part);
     }

@@ -4,19 +4,19 @@
 //! # Random matches
 //! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would
 //! have some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a
-//! valid beginning of a block after it; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
-//! frame and the formats that begin with six bytes or more are below 2^40. The two bytes of a zlib header occur every
+//! valid beginning of a block after it, or no time, or be the first bytes of its source; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
+//! frame (with the checksum of its header), an lzip member and the formats that begin with six bytes or more are below
+//! 2^40, and so is a `.lzma` file (2^66). Of an LZ4 stream of the legacy format the first block must be valid. The two
+//! bytes of a zlib header occur every
 //! 16 KiB: a zlib stream counts only after `stream::PLAUSIBLE_INPUT` bytes.
 
 use super::super::encoding::Encoding;
 use super::super::false_positives::fails_at_once;
+use super::{lz4, png, zip};
 use flate2::Crc;
 
 /// The most bytes of a Zstandard block.
 const MAX_ZSTD_BLOCK: u32 = 1 << 17;
-
-/// The most bytes of the name of a ZIP entry, and of its extra fields: the limit of a path on most systems.
-pub(crate) const MAX_ZIP_NAME: u16 = 4096;
 
 /// A format that is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +26,21 @@ pub(crate) enum Format {
     Zstd,
     Zip,
     Chunked,
+    Bzip2,
+    Xz,
+    Lzip,
+    /// The format of `.lzma` files.
+    Lzma,
+    Lz4,
+    Lz4Legacy,
+    Snappy,
+    Png,
     /// There is no decoder for it.
     Undecoded(&'static str),
 }
 
-/// The most bytes by which a beginning is recognised: the header of a ZIP entry.
-pub(crate) const BEGINNING: usize = 30;
+/// The most bytes by which a beginning is recognised.
+pub(crate) const BEGINNING: usize = zip::HEADER;
 
 /// The bytes that all formats with a longer beginning than two bytes have in common at least.
 pub(crate) const MAGIC: usize = 4;
@@ -45,6 +54,11 @@ impl Format {
             Self::Zstd => Some(Encoding::Zstd),
             Self::Zip => Some(Encoding::Zip),
             Self::Chunked => Some(Encoding::Chunked),
+            Self::Bzip2 => Some(Encoding::Bzip2),
+            Self::Xz | Self::Lzip | Self::Lzma => Some(Encoding::Lzma),
+            Self::Lz4 | Self::Lz4Legacy => Some(Encoding::Lz4),
+            Self::Snappy => Some(Encoding::Snappy),
+            Self::Png => Some(Encoding::Png),
             Self::Undecoded(_) => None,
         }
     }
@@ -61,6 +75,14 @@ impl Format {
             Self::Zstd => "a Zstandard frame",
             Self::Zip => "an entry of a ZIP archive",
             Self::Chunked => "HTTP chunks",
+            Self::Bzip2 => "a bzip2 stream",
+            Self::Xz => "an xz stream",
+            Self::Lzip => "an lzip member",
+            Self::Lzma => "an LZMA stream",
+            Self::Lz4 => "an LZ4 frame",
+            Self::Lz4Legacy => "an LZ4 stream of the legacy format",
+            Self::Snappy => "a Snappy stream",
+            Self::Png => "a PNG image",
             Self::Undecoded(name) => name,
         }
     }
@@ -68,27 +90,38 @@ impl Format {
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1F, 0x8B, 8, flags, ..] if flags & 0xE0 == 0 => Some(Self::Gzip),
-            [0x78, 0x01 | 0x5E | 0x9C | 0xDA, stream @ ..] => {
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
+            [b'P', b'K', 3, 4, ..] => zip::entry(bytes),
+            [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
+            [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Xz),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => Some(Self::Bzip2),
+            [4, 0x22, 0x4D, 0x18, ..] => lz4::is_frame(bytes).then_some(Self::Lz4),
+            [2, 0x21, 0x4C, 0x18, ..] => lz4::is_legacy(bytes).then_some(Self::Lz4Legacy),
+            [0x5D, 0, rest @ ..] => is_lzma(rest).then_some(Self::Lzma),
+            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Undecoded("a 7z archive")),
+            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Snappy),
+            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Undecoded("a RAR archive")),
+            // Version 1, a dictionary of 4 KiB to 512 MiB.
+            [b'L', b'Z', b'I', b'P', 1, size, ..] if matches!(size & 31, 12..=29) => Some(Self::Lzip),
+            [0x89, ..] => bytes.starts_with(&png::BEGINNING).then_some(Self::Png),
+            [method, flags, stream @ ..] if is_zlib(*method, *flags) => {
                 (may_be_deflate(stream) && !fails_at_once(stream)).then_some(Self::Zlib)
             }
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
-            [b'P', b'K', 3, 4, ..] => zip_entry(bytes),
-            [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
-            [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Undecoded("an xz stream")),
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => {
-                Some(Self::Undecoded("a bzip2 stream"))
-            }
-            // Version 1, no reserved bit set; a block size of 64 KiB to 4 MiB.
-            [4, 0x22, 0x4D, 0x18, flags, size, ..] if flags & 0xC2 == 0x40 && size & 0x8F == 0 && *size >= 0x40 => {
-                Some(Self::Undecoded("an LZ4 frame"))
-            }
-            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Undecoded("a 7z archive")),
-            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Undecoded("a Snappy stream")),
-            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Undecoded("a RAR archive")),
-            [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Undecoded("an lzip member")),
             _ => None,
         }
     }
+}
+
+/// Whether these two bytes begin a zlib stream (RFC 1950, 2.2): the method is deflate with a window of up to 32 KiB, the
+/// check bits are right, and there is no preset dictionary.
+pub(crate) const fn is_zlib(method: u8, flags: u8) -> bool {
+    method & 0x8F == 8 && flags & 0x20 == 0 && u16::from_be_bytes([method, flags]).is_multiple_of(31)
+}
+
+/// Whether these two bytes begin a stream of any format.
+#[inline(always)]
+pub(crate) fn is_pair(first: u8, second: u8) -> bool {
+    PAIRS.iter().fold(is_zlib(first, second), |any, &pair| any | (pair == [first, second]))
 }
 
 /// Whether the stream flags of XZ have their checksum (xz-file-format 1.2.1, 2.1.1): the magic bytes alone are in every
@@ -100,24 +133,16 @@ fn is_xz(rest: &[u8]) -> bool {
     checksum.first_chunk() == Some(&crc.sum().to_le_bytes())
 }
 
-/// A local file header (APPNOTE.TXT 6.3, 4.3.7), as programs write it: a version below 6.4, a known method, a name of
-/// plausible length.
-fn zip_entry(bytes: &[u8]) -> Option<Format> {
-    let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| u16::from_le_bytes(*field));
-    let (version, flags, method, name, extra) = (field(4)?, field(6)?, field(8)?, field(26)?, field(28)?);
-    if version & 0xFF > 63 || !(1..=MAX_ZIP_NAME).contains(&name) || extra > MAX_ZIP_NAME || flags & 0xD780 != 0 {
-        return None;
-    }
-    if flags & 1 != 0 {
-        return Some(Format::Undecoded("an encrypted entry of a ZIP archive"));
-    }
-    match method {
-        // Stored: its bytes are searched as they are.
-        0 => None,
-        8 => Some(Format::Zip),
-        1..=20 | 93..=99 => Some(Format::Undecoded("an entry of a ZIP archive in a format that is not decoded")),
-        _ => None,
-    }
+/// Whether this continues the header of a `.lzma` file (lzma-file-format.txt of XZ Utils): a dictionary of 2^n or
+/// 2^n + 2^(n-1) bytes up to 2 GiB, a length that is unknown or below 256 GiB, as its tools demand as well, and the first
+/// byte of the stream, which is always zero.
+fn is_lzma(rest: &[u8]) -> bool {
+    let Some((dictionary, rest)) = rest.split_first_chunk::<3>() else { return false };
+    let Some((len, stream)) = rest.split_first_chunk() else { return false };
+    let dictionary = u32::from_le_bytes([0, dictionary[0], dictionary[1], dictionary[2]]);
+    let (top, len) = (dictionary & !(dictionary >> 1), u64::from_le_bytes(*len));
+    let is_usual = top.is_power_of_two() && (dictionary == top || dictionary == top | top >> 1);
+    is_usual && dictionary >= 1 << 12 && (len == u64::MAX || len < 1 << 38) && stream.first() == Some(&0)
 }
 
 /// Whether these bytes may begin a deflate stream (RFC 1951, 3.2). This rejects most random matches of a zlib header
@@ -144,15 +169,12 @@ fn is_complete_code(block: u128) -> bool {
     space == 128
 }
 
-/// The first two bytes of all formats.
-pub(crate) const PAIRS: [[u8; 2]; 16] = [
+/// The first two bytes of all formats except zlib: see [`is_zlib`].
+pub(crate) const PAIRS: [[u8; 2]; 15] = [
     // The end of `HTTP/1.1`: a connection, see network.
     *b"P/",
     [0x1F, 0x8B],
-    [0x78, 0x01],
-    [0x78, 0x5E],
-    [0x78, 0x9C],
-    [0x78, 0xDA],
+    [0x89, b'P'],
     [0x28, 0xB5],
     *b"PK",
     *b"nk",
@@ -163,6 +185,8 @@ pub(crate) const PAIRS: [[u8; 2]; 16] = [
     [0xFF, 6],
     *b"Ra",
     *b"LZ",
+    [0x5D, 0],
+    [2, 0x21],
 ];
 
 /// The streams that may begin at these places.
@@ -191,16 +215,14 @@ pub(crate) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= len).then_some(len)
 }
 
+/// Whether a gzip header gives no time, as those of streams do: four bytes that random ones rarely have.
+pub(crate) fn has_no_time(header: &[u8]) -> bool {
+    header.get(4..8) == Some(&[0; 4])
+}
+
 /// Whether the extra flags and the system of a gzip header have values that programs write (RFC 1952, 2.3.1).
 pub(crate) fn is_usual_gzip(header: &[u8]) -> bool {
     matches!(header.get(8..10), Some([0 | 2 | 4, 0..=13 | 255]))
-}
-
-/// The length of a local file header of a ZIP archive, with name and extra fields. `None` if it is incomplete.
-pub(crate) fn zip_header_len(bytes: &[u8]) -> Option<usize> {
-    let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| usize::from(u16::from_le_bytes(*field)));
-    let len = BEGINNING.saturating_add(field(26)?).saturating_add(field(28)?);
-    (bytes.len() >= len).then_some(len)
 }
 
 /// The length in the line of an HTTP chunk: the line break of the chunk before, digits, perhaps extensions. `None` for
@@ -242,22 +264,28 @@ mod tests {
     }
 
     /// The beginning of each format, up to the byte by which it is recognised.
-    const BEGINNINGS: [(&[u8], Format); 15] = [
+    const BEGINNINGS: [(&[u8], Format); 21] = [
         (b"\x1F\x8B\x08\x00", Format::Gzip),
         (b"\x78\x01\x03\0", Format::Zlib),
         (b"\x78\x5E\x03\0", Format::Zlib),
         (b"\x78\x9C\x03\0", Format::Zlib),
         (b"\x78\xDA\x03\0", Format::Zlib),
+        (b"\x18\x19\x03\0", Format::Zlib),
+        (b"\x28\x91\x03\0", Format::Zlib),
+        (b"\x68\xDE\x03\0", Format::Zlib),
+        (&png::BEGINNING, Format::Png),
         (b"\x28\xB5\x2F\xFD", Format::Zstd),
         (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
         (b"nked\r\n", Format::Chunked),
-        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Undecoded("an xz stream")),
-        (b"BZh91AY&SY", Format::Undecoded("a bzip2 stream")),
-        (b"\x04\x22\x4D\x18\x40\x40", Format::Undecoded("an LZ4 frame")),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Xz),
+        (b"BZh91AY&SY", Format::Bzip2),
+        (b"\x04\x22\x4D\x18\x64\x40\xA7", Format::Lz4),
         (b"7z\xBC\xAF\x27\x1C\0", Format::Undecoded("a 7z archive")),
-        (b"\xFF\x06\0\0sNaPpY", Format::Undecoded("a Snappy stream")),
+        (b"\xFF\x06\0\0sNaPpY", Format::Snappy),
         (b"Rar!\x1A\x07\0", Format::Undecoded("a RAR archive")),
-        (b"LZIP\x01", Format::Undecoded("an lzip member")),
+        (b"LZIP\x01\x0C", Format::Lzip),
+        (b"\x5D\0\0\x80\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0", Format::Lzma),
+        (b"\x02\x21\x4C\x18\x09\0\0\0\x80", Format::Lz4Legacy),
     ];
 
     #[test]
@@ -291,7 +319,10 @@ mod tests {
                     recognised.push(pair.to_be_bytes());
                 }
             }
-            assert!(!recognised.is_empty() && recognised.iter().all(|pair| PAIRS.contains(pair)), "{recognised:x?}");
+            assert!(
+                !recognised.is_empty() && recognised.iter().all(|pair| is_pair(pair[0], pair[1])),
+                "{recognised:x?}"
+            );
         }
     }
 }

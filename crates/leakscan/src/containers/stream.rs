@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Decoders of the streams that may begin anywhere in the evidence: gzip members, zlib streams, Zstandard frames,
-//! deflated entries of ZIP archives; and HTTP chunks, in which such a stream may lie.
+//! deflated entries of ZIP archives, the formats of `unpack.rs`; and HTTP chunks, in which such a stream may lie.
 //!
 //! Streams are recognised by their first bytes. A zlib stream must have the usual window of 32 KiB and no dictionary,
 //! and the first sixteen bytes of its output must not refer to bytes before them (`false_positives.rs`). The output of
@@ -10,9 +10,10 @@
 use super::super::pool::Pool;
 use super::super::sink::StreamSink;
 use super::formats::{
-    BEGINNING, Format, MAX_ZIP_NAME, chunk_len, gzip_header_len, is_usual_gzip, may_be_deflate, may_be_zstd_block,
-    zip_header_len, zstd_block_len,
+    Format, chunk_len, gzip_header_len, has_no_time, is_usual_gzip, may_be_deflate, may_be_zstd_block, zstd_block_len,
 };
+use super::unpack::{self, Progress, Unpack};
+use super::zip::{self, Expected};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -27,7 +28,7 @@ const END_OF_FRAME: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 /// Bytes of a gzip header's name, comment or extra field; programs write no longer ones.
 const MAX_GZIP_HEADER: usize = 1 << 17;
 /// Bytes of a ZIP entry's header with name and extra fields.
-const MAX_ZIP_HEADER: usize = BEGINNING + 2 * MAX_ZIP_NAME as usize;
+const MAX_ZIP_HEADER: usize = zip::HEADER + 2 * zip::MAX_NAME as usize;
 /// Bytes of the header of an HTTP message after the field that announces chunks, and of the line that begins a chunk:
 /// servers' usual limit.
 const MAX_HTTP_HEADER: usize = 1 << 14;
@@ -44,7 +45,7 @@ enum State {
     /// The header is incomplete.
     Header(Format, Vec<u8>),
     Deflate(Decompress),
-    /// What has been read of the trailer of a gzip member.
+    /// What has been read of the trailer of a gzip member or a ZIP entry.
     Trailer(Vec<u8>),
     /// What has been read of an HTTP message's header or of a line between chunks, and whether chunks have begun.
     Line(Vec<u8>, bool),
@@ -52,6 +53,8 @@ enum State {
     Chunk(u64),
     /// A frame, and what has been read of its next block.
     Frame(Box<FrameDecoder>, Vec<u8>),
+    /// Any other format.
+    Other(Box<dyn Unpack>),
     Done,
 }
 
@@ -61,9 +64,13 @@ pub(crate) struct Stream {
     read: u64,
     out: u64,
     format: Format,
-    /// The checksum of the output, for gzip.
+    /// The checksum of the output, for gzip and ZIP.
     crc: Crc,
+    /// What a ZIP entry decompresses to.
+    expected: Option<Expected>,
     fate: Fate,
+    /// It begins with the first byte of its layer.
+    is_first: bool,
     /// Its header is too long to occur by chance.
     is_certain: bool,
     /// Bytes of the input that were HTTP chunks, with the header before them.
@@ -76,6 +83,8 @@ enum Fate {
     Open,
     Complete,
     Broken,
+    /// Its decoder would need too much memory.
+    TooLarge,
     /// A limit ended it, which the sink has reported.
     Limited,
 }
@@ -86,21 +95,25 @@ pub(crate) struct Ending {
     pub(crate) is_counted: bool,
     /// Why a part of it could not be searched.
     pub(crate) failure: Option<&'static str>,
-    /// Whether all of it was read.
-    pub(crate) is_whole: bool,
+    /// Its length, if all of it was read.
+    pub(crate) whole: Option<u64>,
     /// Whether this is no random match.
     pub(crate) is_one: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(format: Format, pool: &mut Pool) -> Self {
+    /// `is_first`: whether it begins with the first byte of its layer.
+    pub(crate) fn new(format: Format, is_first: bool, pool: &mut Pool) -> Self {
         let state = match format {
             Format::Zlib => State::Deflate(pool.take_inflater(true)),
             Format::Chunked => State::Line(Vec::new(), false),
-            Format::Gzip | Format::Zstd | Format::Zip | Format::Undecoded(_) => State::Header(format, Vec::new()),
+            Format::Gzip | Format::Zstd | Format::Zip => State::Header(format, Vec::new()),
+            _ => unpack::decoder(format).map_or(State::Done, State::Other),
         };
-        let (crc, fate) = (Crc::new(), Fate::Open);
-        Self { state, read: 0, out: 0, format, crc, fate, is_certain: false, chunks_len: 0 }
+        // An LZ4 stream of the legacy format is one when a block has been decompressed.
+        let is_certain = matches!(state, State::Other(_)) && format != Format::Lz4Legacy;
+        let (crc, fate, expected) = (Crc::new(), Fate::Open, None);
+        Self { state, read: 0, out: 0, format, crc, expected, fate, is_first, is_certain, chunks_len: 0 }
     }
 
     pub(crate) const fn format(&self) -> Format {
@@ -118,7 +131,8 @@ impl Stream {
         match &mut self.state {
             State::Done => {}
             State::Deflate(_) => self.inflate(sink, bytes),
-            State::Trailer(_) => self.check_trailer(bytes),
+            State::Trailer(_) => self.check_trailer(bytes, false),
+            State::Other(_) => self.unpack(sink, bytes, false),
             State::Line(..) | State::Chunk(_) => self.read_chunks(sink, bytes),
             State::Frame(_, pending) => {
                 pending.extend_from_slice(bytes);
@@ -146,17 +160,20 @@ impl Stream {
                 self.read_header(sink, format, header, true);
             }
             State::Frame(..) => self.decode_blocks(sink, true),
-            State::Deflate(_) | State::Trailer(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
+            State::Trailer(_) => self.check_trailer(&[], true),
+            State::Other(_) => self.unpack(sink, &[], true),
+            State::Deflate(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
         }
         let is_one = self.is_recognised();
         let failure = match self.fate {
             Fate::Open if self.format != Format::Chunked => Some("ends too early"),
             Fate::Broken => Some("cannot be decompressed"),
+            Fate::TooLarge => Some("needs too much memory"),
             Fate::Open | Fate::Complete | Fate::Limited => None,
         };
-        let is_whole = self.fate == Fate::Complete;
+        let whole = (self.fate == Fate::Complete).then_some(self.read);
         let failure = failure.filter(|_| is_one);
-        Ending { is_counted: self.out >= PLAUSIBLE, failure, is_whole, is_one: is_whole || self.is_recognised() }
+        Ending { is_counted: self.out >= PLAUSIBLE, failure, whole, is_one: whole.is_some() || self.is_recognised() }
     }
 
     /// Whether this is too unlikely to be a random match.
@@ -174,9 +191,9 @@ impl Stream {
         self.state = State::Done;
         let (len, longest) = match format {
             Format::Gzip => (gzip_header_len(&header), MAX_GZIP_HEADER),
-            Format::Zip => (zip_header_len(&header), MAX_ZIP_HEADER),
+            Format::Zip => (zip::header_len(&header), MAX_ZIP_HEADER),
             Format::Zstd => ((last || header.len() >= FRAME_HEADER).then_some(0), FRAME_HEADER),
-            Format::Zlib | Format::Chunked | Format::Undecoded(_) => return,
+            _ => return,
         };
         let Some(len) = len else {
             if header.len() <= longest && !last {
@@ -196,7 +213,9 @@ impl Stream {
                 }
             }
             _ => {
-                self.is_certain = format == Format::Zip || is_usual_gzip(&header) && may_be_deflate(rest);
+                self.expected = zip::expected(&header).filter(|_| format == Format::Zip);
+                self.is_certain = format == Format::Zip
+                    || is_usual_gzip(&header) && (self.is_first || has_no_time(&header) || may_be_deflate(rest));
                 self.state = State::Deflate(sink.pool().take_inflater(false));
                 self.inflate(sink, rest);
             }
@@ -214,7 +233,7 @@ impl Stream {
             let written = usize::try_from(inflater.total_out().saturating_sub(written)).unwrap_or_default();
             bytes = bytes.get(read..).unwrap_or_default();
             let output = output.get(..written).unwrap_or_default();
-            if self.format == Format::Gzip {
+            if self.has_trailer() {
                 self.crc.update(output);
             }
             let within = self.hand_on(sink, output);
@@ -225,10 +244,11 @@ impl Stream {
                     }
                 }
                 Ok(Status::StreamEnd) if within => {
+                    self.read = self.read.saturating_sub(bytes.len() as u64);
                     self.fate = Fate::Complete;
-                    if self.format == Format::Gzip {
+                    if self.has_trailer() {
                         (self.state, self.fate) = (State::Trailer(Vec::new()), Fate::Open);
-                        self.check_trailer(bytes);
+                        self.check_trailer(bytes, false);
                     }
                     break false;
                 }
@@ -248,16 +268,45 @@ impl Stream {
         sink.pool().return_output(output);
     }
 
-    /// Checks the output of a gzip member against its checksum: a broken member may inflate to something else.
-    fn check_trailer(&mut self, bytes: &[u8]) {
+    const fn has_trailer(&self) -> bool {
+        matches!(self.format, Format::Gzip | Format::Zip)
+    }
+
+    /// Checks the output of a gzip member or a ZIP entry against its checksum: a broken one may inflate to something
+    /// else.
+    fn check_trailer(&mut self, bytes: &[u8], last: bool) {
         let State::Trailer(trailer) = &mut self.state else { return };
-        trailer.extend(bytes.iter().take(GZIP_TRAILER.saturating_sub(trailer.len())));
-        if trailer.len() < GZIP_TRAILER {
-            return;
+        let len = if self.expected.is_some() { zip::DESCRIPTOR } else { GZIP_TRAILER };
+        trailer.extend(bytes.iter().take(len.saturating_sub(trailer.len())));
+        let content = zip::Content::new(self.crc.sum(), self.out);
+        let is_whole = match self.expected {
+            Some(expected) => expected.is_met(content, trailer, last),
+            None => (trailer.len() >= len).then(|| trailer.starts_with(&self.crc.sum().to_le_bytes())),
+        };
+        if let Some(is_whole) = is_whole {
+            self.fate = if is_whole { Fate::Complete } else { Fate::Broken };
+            self.state = State::Done;
         }
-        let is_whole = trailer.starts_with(&self.crc.sum().to_le_bytes());
-        self.fate = if is_whole { Fate::Complete } else { Fate::Broken };
-        self.state = State::Done;
+    }
+
+    /// Feeds the decoder of another format.
+    fn unpack(&mut self, sink: &mut impl StreamSink, bytes: &[u8], last: bool) {
+        let State::Other(mut decoder) = core::mem::replace(&mut self.state, State::Done) else { return };
+        let mut buffer = sink.pool().take_output();
+        buffer.resize(OUTPUT, 0);
+        let progress = decoder.feed(bytes, last, &mut buffer, &mut |output| self.hand_on(sink, output));
+        sink.pool().return_output(buffer);
+        self.is_certain |= self.out > 0;
+        match progress {
+            Progress::More => self.state = State::Other(decoder),
+            Progress::End(unread) => {
+                self.fate = Fate::Complete;
+                self.read = self.read.saturating_sub(unread as u64);
+            }
+            Progress::Broken => self.fate = Fate::Broken,
+            Progress::TooLarge => self.fate = Fate::TooLarge,
+            Progress::Stopped => {}
+        }
     }
 
     /// RFC 9112, 7.1: lines that give a chunk's length in hexadecimal, each followed by the chunk. The rest of the
@@ -321,8 +370,16 @@ impl Stream {
             };
             from = pending.len().saturating_sub(unread.len());
             let output = decoder.collect().unwrap_or_default();
+            // The decoder computes the checksum of the output, and leaves it to us to compare them.
+            let sums = (decoder.get_checksum_from_data(), decoder.get_calculated_checksum());
+            if self.fate == Fate::Complete && matches!(sums, (Some(stored), Some(sum)) if stored != sum) {
+                self.fate = Fate::Broken;
+            }
             within = self.hand_on(sink, &output);
             alive &= within;
+        }
+        if !alive {
+            self.read = self.read.saturating_sub(pending.len().saturating_sub(from) as u64);
         }
         if !alive || last {
             // The decoder withholds a window of output until the frame ends: an empty last block ends it.

@@ -34,7 +34,7 @@ const BEFORE: usize = 12;
 /// The most bytes of a chunk. A row with them lies whole in a block or in its overlap.
 const MAX_CHUNK: usize = OVERLAP - 2 * BEFORE;
 /// Bytes of every chunk except a value's last, by the size of a page: `TOAST_MAX_CHUNK_SIZE` and `LOBLKSIZE`.
-const FULL: [usize; 5] = [1996, 2048, 972, 1024, 4044];
+pub(super) const FULL: [usize; 5] = [1996, 2048, 972, 1024, 4044];
 /// Bytes of incomplete values that are kept. The chunks of a value lie close to each other unless its table was full of
 /// gaps; what vacuuming left of others is the most of these bytes.
 const MAX_BYTES: usize = 1 << 26;
@@ -126,6 +126,10 @@ impl Toast {
             }
             let Some(chunk) = chunk(block.bytes, at as usize) else { continue };
             if let Some(bytes) = plain(chunk.data) {
+                if chunk.number > 0 || FULL.contains(&bytes.len()) {
+                    // The bytes of the number, the header of the value, and its own.
+                    sink.joined(place..place.saturating_add(bytes.len().saturating_add(6) as u64));
+                }
                 self.add(sink, place, &chunk, bytes);
             } else if sink.wants(Encoding::Varlena) {
                 // Pages of large objects are compressed one by one.

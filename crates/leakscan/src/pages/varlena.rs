@@ -16,6 +16,7 @@ use super::super::encoding::Encoding;
 use super::super::sink::PageSink;
 use super::Block;
 use super::lz::{self, Decoded, Ending, Method};
+use super::toast::FULL;
 
 /// Bytes of both headers.
 const HEADER: usize = 8;
@@ -104,7 +105,12 @@ impl Varlenas {
             out.clear();
             let decoded = lz::decode(found.method, input, found.raw, &mut out);
             if is_whole && decoded == (Decoded { read: input.len(), ending: Ending::Complete }) {
-                sink.value(&[Encoding::Varlena], start, &out);
+                // Pages of large objects are compressed one by one.
+                if FULL.contains(&out.len()) {
+                    sink.part(&[Encoding::Varlena], start, &out);
+                } else {
+                    sink.value(&[Encoding::Varlena], start, &out);
+                }
                 self.end = start.saturating_add(found.len as u64);
             } else if !is_whole && !block.is_last && decoded.ending == Ending::Cut {
                 if self.carried.len() < MAX_CARRIED {

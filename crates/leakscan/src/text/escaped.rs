@@ -3,7 +3,7 @@
 //!
 //! Bytes that are as they are have been searched where they are; only the surroundings of encoded bytes are decoded.
 
-use super::super::containers::formats::PAIRS;
+use super::super::containers::formats::is_pair;
 use super::super::decode::symbols::{AnySymbol, Places};
 use super::super::decode::{escapes, latin1, wide};
 use super::super::encoding::Encoding;
@@ -124,7 +124,7 @@ fn is_lone(bytes: &[u8], first: usize) -> bool {
     let after = bytes.get(last..last.saturating_add(NEAR)).unwrap_or_default();
     let begins_stream = [(before(1).first(), Some(&byte)), (Some(&byte), after.first())];
     let begins_stream = begins_stream.iter().any(|pair| match *pair {
-        (Some(first), Some(second)) => PAIRS.contains(&[*first, *second]),
+        (Some(first), Some(second)) => is_pair(*first, *second),
         _ => false,
     });
     let is_escape = byte == b'\\' || before(escapes::MAX_LEN).contains(&b'\\');

@@ -81,7 +81,7 @@ fn a_stream_that_is_broken_in_a_copy_and_whole_below_is_no_omission() {
 fn a_stream_in_long_text_is_read_to_its_end() {
     let secret = random(1, 32);
     let index = index_of(&[&secret]);
-    for len in [100_000, 700_000] {
+    for len in [100_000, 300_000] {
         let noise = random(77, len);
         let content = [&noise[..], &secret].concat();
         let lines = |bytes: &[u8]| base64(bytes, false, true, 76);
@@ -93,7 +93,7 @@ fn a_stream_in_long_text_is_read_to_its_end() {
             ("octal", Encoding::Escapes, octal(&gzip(&content))),
             ("base64 twice", Encoding::Base64, lines(&lines(&gzip(&content)))),
         ] {
-            for at in [3, BLOCK - 10, BLOCK - 5000] {
+            for at in [3, BLOCK - 5000] {
                 let evidence = [&vec![b'\n'; at][..], &text, b"\n--\n"].concat();
                 let findings = search(&evidence, &index);
                 let is_it = |hit: &leakscan::Hit| hit.whole && hit.encoding[0] == first && hit.offset < (at + 8) as u64;
