@@ -27,8 +27,7 @@ pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (
 fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: Encoding) -> (usize, usize) {
     // Some encodings leave letters unchanged: a half that consists of them does not test the decoder.
     let is_changed = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
-    let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger)
-        .filter(|(_, half)| is_changed(half) && !is_ambiguous(half, encoding))
+    let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger, |half| is_changed(half) && !is_ambiguous(half, encoding))
         .enumerate()
         .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
         .collect();
@@ -46,16 +45,18 @@ fn outermost(hit: &Hit) -> Encoding {
     hit.encoding.first().copied().unwrap_or(Encoding::Raw)
 }
 
-/// Second halves of keys from all over the run, without those that have too few distinct bytes to be searched for.
-fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
+/// Second halves of keys from all over the run that are suitable, without those that have too few distinct bytes to be
+/// searched for.
+fn halves(ledger: &Ledger, is_suitable: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (Id, &[u8])> {
     let is_key = |value: &Value| value.class == Class::Secret && value.len == 2 * FRAGMENT;
     let keys: Vec<Id> = ledger.values().filter(|(_, value)| is_key(value)).map(|(id, _)| id).collect();
     let step = (keys.len() / PLANTED).max(1);
-    let chosen: Vec<Id> = keys.into_iter().step_by(step).collect();
-    chosen.into_iter().filter_map(|id| {
-        let half = ledger.bytes(id)?.get(FRAGMENT..)?;
-        is_distinctive(half).then_some((id, half))
-    })
+    let half = |id: &Id| {
+        let half = ledger.bytes(*id)?.get(FRAGMENT..)?;
+        (is_distinctive(half) && is_suitable(half)).then_some((*id, half))
+    };
+    let chosen: Vec<(Id, &[u8])> = keys.chunks(step).filter_map(|keys| keys.iter().find_map(half)).collect();
+    chosen.into_iter()
 }
 
 #[cfg(test)]
