@@ -79,6 +79,8 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         }
         Encoding::WideIntegers => arrays::wide_integers(bytes),
         Encoding::Dump => arrays::dump(bytes),
+        Encoding::BinaryArray => arrays::binary(bytes),
+        Encoding::Strided => arrays::strided(bytes),
     }
 }
 

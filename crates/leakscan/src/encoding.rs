@@ -95,11 +95,15 @@ pub enum Encoding {
     Snappy,
     /// The pixels of a PNG image.
     Png,
+    /// An array of integers in CBOR, MessagePack, BSON, pickle, Protocol Buffers, V8's or Ruby's serialization, or AMF.
+    BinaryArray,
+    /// An array in memory of integers of 32 or 64 bits, floating-point numbers, or pointers to small integers.
+    Strided,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -144,6 +148,8 @@ impl Encoding {
         Self::Lz4,
         Self::Snappy,
         Self::Png,
+        Self::BinaryArray,
+        Self::Strided,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -197,6 +203,8 @@ impl Encoding {
             Self::Lz4 => "lz4",
             Self::Snappy => "snappy",
             Self::Png => "png",
+            Self::BinaryArray => "binary array",
+            Self::Strided => "strided",
         }
     }
 }

@@ -15,6 +15,7 @@
 //! prefilter.rs        the places in a block that decoders have to look at (simd.rs, byte_class.rs)
 //! false_positives.rs  random matches, rejected before they cost work
 //! text/, decode/      text: finds the encoded runs, decodes them
+//! arrays/             arrays of integers in binary data (collected.rs: decoded runs, handed on together)
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
 //! network/            connections of HTTP and WebSocket: puts their messages together (messages.rs: searches these)
 //! pages/              pages of databases: puts their values together, decompresses them (values.rs: their sink)
@@ -29,9 +30,11 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 
+mod arrays;
 mod blocks;
 mod byte_class;
 mod chain;
+mod collected;
 mod containers;
 mod coverage;
 #[doc(hidden)]

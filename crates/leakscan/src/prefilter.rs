@@ -4,6 +4,7 @@
 //! Most bytes of most evidence begin nothing that can be decoded: of random ones, one in two hundred does. A place may
 //! be a false positive; the decoders check it.
 
+use super::arrays;
 use super::byte_class::{NUMBERS as NUMBER_CLASS, class};
 use super::containers::formats::{PAIRS, is_pair};
 use super::simd::level;
@@ -25,6 +26,10 @@ pub(crate) struct Prefilter {
     pub(crate) text: Vec<(u32, u8)>,
     /// Lanes with a word in which every other byte is zero, except lanes that are all zero.
     pub(crate) wide: Vec<u32>,
+    /// Lanes with several bytes that precede the integers of an array in a binary format.
+    pub(crate) arrays: Vec<u32>,
+    /// Lanes in which many bytes are the same as those eight bytes after them, except lanes that are all zero.
+    pub(crate) strided: Vec<u32>,
     /// Each backslash before a byte without the top bit.
     pub(crate) escapes: Vec<u32>,
     /// Each first byte of the UTF-8 encoding of a character from 0x80 to 0xFF.
@@ -40,6 +45,17 @@ pub(crate) struct Prefilter {
     /// of 24 bytes (`pages/toast.rs`).
     pub(crate) chunks: Vec<u32>,
 }
+
+/// The largest distance of the words of an array in memory.
+const STRIDE: usize = 8;
+/// Bytes of a lane that are the same as those [`STRIDE`] bytes after them, if half of it is in an array of words of 32
+/// bits: three of four. In random bytes, one in 2^80 lanes has so many.
+const MIN_STRIDED: u32 = 20;
+/// Bytes of a lane that are the same as the next one, if half of it is in an array of signed words of 32 bits.
+const MIN_REPEATED: u32 = 14;
+/// Bytes of a lane that precede integers, and are two or three bytes before another one, if half of a fragment is in
+/// it. Of random lanes, one in forty has so many.
+const MIN_MARKERS: u32 = 2;
 
 /// Sets of pairs of bytes, one bit for each set: a pair is in a set if both halves of both bytes are. The pairs that
 /// share a set are chosen so that few others are in it.
@@ -70,6 +86,34 @@ static SETS: Sets = sets();
 /// Digits of hexadecimal and decimal numbers, and their separators: there is one set for each upper half of a byte,
 /// with the lower halves that occur with it.
 static NUMBERS: Halves = numbers();
+
+/// The sets of those bytes below that are in no text.
+const CONTROL_MARKERS: u8 = 0b11;
+
+/// Bytes that precede the integers of an array in a binary format: src/arrays/elements.rs.
+static MARKERS: Halves = markers();
+
+const fn markers() -> Halves {
+    let mut halves = Halves::NONE;
+    let mut at = 0;
+    while at < arrays::MARKERS.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        let byte = arrays::MARKERS[at];
+        // There is one set for each upper half that occurs.
+        let set = match byte >> 4 {
+            0x0 => 1,
+            0x1 => 1 << 1,
+            0x3 => 1 << 2,
+            0x4 => 1 << 3,
+            0x6 => 1 << 4,
+            0xC => 1 << 5,
+            _ => 1 << 6,
+        };
+        halves.add(byte, set);
+        at = at.wrapping_add(1);
+    }
+    halves
+}
 
 const fn numbers() -> Halves {
     let mut halves = Halves::NONE;
@@ -116,15 +160,20 @@ const fn sets() -> Sets {
     sets
 }
 
-/// The vectors of [`SETS`], [`NUMBERS`], [`ZLIB_SUMS`] and [`MORE_ZLIB_SUMS`].
-type Sets64<S> = ([u8x64<S>; 4], [u8x64<S>; 2], [u8x64<S>; 2]);
+/// The tables of all sets, in registers.
+struct Tables<S: Simd> {
+    pairs: [u8x64<S>; 4],
+    numbers: [u8x64<S>; 2],
+    markers: [u8x64<S>; 2],
+    zlib: [u8x64<S>; 2],
+}
 
 impl Prefilter {
     /// Replaces the places by those in `bytes`, of which there are fewer than 2^32: a search goes block by block.
     pub(crate) fn scan(&mut self, bytes: &[u8]) {
         self.text.clear();
-        let Self { text: _, wide, escapes, latin1, entities, streams, varlenas, chunks } = self;
-        for places in [wide, escapes, latin1, entities, streams, varlenas, chunks] {
+        let Self { text: _, wide, arrays, strided, escapes, latin1, entities, streams, varlenas, chunks } = self;
+        for places in [wide, arrays, strided, escapes, latin1, entities, streams, varlenas, chunks] {
             places.clear();
         }
         dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.scan_lanes(simd, bytes)));
@@ -140,13 +189,17 @@ impl Prefilter {
     fn scan_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
         let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
         let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
-        let sets =
-            (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector), [&ZLIB_SUMS, &MORE_ZLIB_SUMS].map(vector));
+        let sets = Tables {
+            pairs: sets.map(vector),
+            numbers: [&NUMBERS.low, &NUMBERS.high].map(vector),
+            markers: [&MARKERS.low, &MARKERS.high].map(vector),
+            zlib: [&ZLIB_SUMS, &MORE_ZLIB_SUMS].map(vector),
+        };
         let mut at = 0usize;
         // Lanes with pairs are queued: one in four has some, so that a branch for each would be mispredicted.
         let (mut queue, mut len) = ([(0u32, 0u64); QUEUE], 0usize);
-        // With each lane, the byte after it is read: the last lane may have none.
-        while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
+        // With each lane, the bytes after it are read: the last lanes may have fewer.
+        while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + STRIDE }>()) {
             let pairs = self.scan_lane(simd, &sets, lane, at);
             if let Some(place) = queue.get_mut(len) {
                 *place = (at as u32, pairs);
@@ -159,12 +212,12 @@ impl Prefilter {
             at = at.wrapping_add(LANE);
         }
         self.sort(queue.get(..len).unwrap_or_default(), bytes);
-        let rest = bytes.get(at..).unwrap_or_default();
-        if !rest.is_empty() {
-            let mut lane = [0; LANE + 1];
+        while let Some(rest @ [_, ..]) = bytes.get(at..) {
+            let mut lane = [0; LANE + STRIDE];
             lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             let pairs = self.scan_lane(simd, &sets, &lane, at);
             self.sort(&[(at as u32, pairs)], bytes);
+            at = at.wrapping_add(LANE);
         }
     }
 
@@ -197,14 +250,11 @@ impl Prefilter {
     /// Adds the places of a lane, except the pairs; returns a bit for each byte that begins a pair.
     #[inline(always)]
     #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
-    fn scan_lane<S: Simd>(
-        &mut self,
-        simd: S,
-        ([first_low, first_high, second_low, second_high], numbers, [zlib_sums, more_zlib_sums]): &Sets64<S>,
-        lane: &[u8; LANE + 1],
-        at: usize,
-    ) -> u64 {
-        let (Some(ones), Some(nexts)) = (lane.first_chunk::<LANE>(), lane.last_chunk::<LANE>()) else { return 0 };
+    fn scan_lane<S: Simd>(&mut self, simd: S, tables: &Tables<S>, lane: &[u8; LANE + STRIDE], at: usize) -> u64 {
+        let Tables { pairs: [first_low, first_high, second_low, second_high], numbers, markers, zlib } = tables;
+        let [zlib_sums, more_zlib_sums] = zlib;
+        let after = |distance: usize| lane.get(distance..).and_then(|rest| rest.first_chunk::<LANE>());
+        let (Some(ones), Some(nexts), Some(strided)) = (after(0), after(1), after(STRIDE)) else { return 0 };
         let (one, next) = (u8x64::load_array_ref(simd, ones), u8x64::load_array_ref(simd, nexts));
         let first = first_low.swizzle_dyn_within_blocks(one & 15) & first_high.swizzle_dyn_within_blocks(one >> 4);
         // The ampersand is alone in its half of set 1: with a backslash in one set, four other bytes would be as well.
@@ -219,6 +269,20 @@ impl Prefilter {
         let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
         if zeros == u64::MAX {
             return 0;
+        }
+        let same = one.simd_eq(u8x64::load_array_ref(simd, strided)).to_bitmask();
+        let repeated = one.simd_eq(next).to_bitmask();
+        let is_strided = same.count_ones() >= MIN_STRIDED || repeated.count_ones() >= MIN_REPEATED;
+        if is_strided && (tops | zeros) != 0 {
+            self.strided.push(at as u32);
+        }
+        let [low, high] = markers;
+        let markers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
+        // In text, those that are letters or digits precede nothing.
+        let markers = if tops == 0 { markers & CONTROL_MARKERS } else { markers };
+        let markers = !markers.simd_eq(0).to_bitmask();
+        if (markers & (markers >> 2 | markers >> 3)).count_ones() >= MIN_MARKERS {
+            self.arrays.push(at as u32);
         }
         if tops == 0 {
             let [low, high] = numbers;

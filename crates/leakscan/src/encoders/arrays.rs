@@ -17,3 +17,16 @@ pub(super) fn dump(bytes: &[u8]) -> Vec<u8> {
     let lines: String = bytes.chunks(8).enumerate().map(line).collect();
     format!("\n{lines}").into_bytes()
 }
+
+/// An array of CBOR (RFC 8949, 3.1): integers from 24 on have two bytes.
+pub(super) fn binary(bytes: &[u8]) -> Vec<u8> {
+    let element = |&byte: &u8| if byte < 24 { vec![byte] } else { vec![0x18, byte] };
+    let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+    let elements = bytes.iter().flat_map(element);
+    [0x98, len].into_iter().chain(elements).collect()
+}
+
+/// Integers of 64 bits with a tag in the lowest bit, as OCaml and Ruby hold them in memory.
+pub(super) fn strided(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|&byte| (u64::from(byte) << 1 | 1).to_le_bytes()).collect()
+}

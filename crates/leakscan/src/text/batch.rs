@@ -10,9 +10,9 @@ use super::super::sink::{Decoded, Sink};
 use core::ops::Range;
 
 /// Bytes that are searched together, unless one run alone has more: what a cache holds beside the filter.
-pub(super) const BATCH_LEN: usize = SMALL_BLOCK;
+pub(crate) const BATCH_LEN: usize = SMALL_BLOCK;
 /// The byte between two runs: it is in no text, so that no text continues in the next run.
-pub(super) const BORDER: u8 = 0xFE;
+pub(crate) const BORDER: u8 = 0xFE;
 
 /// The origin of a decoded run.
 struct Run {

@@ -21,6 +21,8 @@ mod marks;
 mod runs;
 mod tokens;
 
+pub(crate) use batch::{BATCH_LEN, BORDER};
+
 use super::prefilter::Prefilter;
 use super::sink::Sink;
 
@@ -28,6 +30,7 @@ use super::sink::Sink;
 pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     runs::decode(sink, bytes, prefilter);
     integers::decode(sink, bytes, prefilter);
+    super::arrays::decode(sink, bytes, prefilter);
     escaped::decode(sink, bytes, prefilter);
     characters::decode(sink, bytes, prefilter);
     marks::decode(sink, bytes, prefilter);

@@ -12,6 +12,7 @@
 
 mod alphabets;
 mod arrays;
+mod binary_arrays;
 mod containers;
 mod coverage;
 mod databases;

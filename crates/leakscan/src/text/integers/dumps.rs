@@ -5,10 +5,10 @@
 //! or decimal, and after it groups of so many bytes in one form. What follows them in a line is left out, as is what is
 //! before the address. Whole lines are hexadecimal text, too; here a value continues from line to line.
 
+use super::super::super::collected::Collected;
 use super::super::super::decode::numerals;
 use super::super::super::encoding::Encoding;
 use super::super::super::sink::Sink;
-use super::collected::Collected;
 use super::records;
 use super::words::Token;
 

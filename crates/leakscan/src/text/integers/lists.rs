@@ -4,10 +4,10 @@
 //! A list is read as bytes, or as integers of 16, 32 or 64 bits in either byte order if its numbers need as many. If
 //! the numbers of every second, third or fourth place count the others, they are left out.
 
+use super::super::super::collected::Collected;
 use super::super::super::decode::numerals::{self, Decimal, Integer};
 use super::super::super::encoding::Encoding;
 use super::super::super::sink::Sink;
-use super::collected::Collected;
 use super::words::{MAX_GAP, Token};
 
 /// Bytes of a fragment.

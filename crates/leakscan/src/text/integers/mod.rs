@@ -5,10 +5,8 @@
 //! words.rs      words that may be numerals, in sequences
 //! lists.rs      lists of integers
 //! dumps.rs      dumps of memory (records.rs: in the records of Intel HEX and S-records)
-//! collected.rs  decoded runs, each byte with its place, handed to the sink together
 //! ```
 
-mod collected;
 mod dumps;
 mod lists;
 mod records;
