@@ -25,6 +25,7 @@
 //! findings.rs         hits and statistics (chain.rs: the nested encodings of a hit)
 //! printable.rs        names from the evidence, as text that is safe to show
 //! coverage.rs         the fragments of values that occur somewhere
+//! digests.rs          digests of values, for servers that keep those
 //! encoders.rs         writes the encodings, for controls of a search
 //! ```
 
@@ -39,6 +40,7 @@ mod containers;
 mod coverage;
 #[doc(hidden)]
 pub mod decode;
+pub mod digests;
 pub mod encoders;
 mod encoding;
 mod false_positives;

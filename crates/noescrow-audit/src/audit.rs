@@ -133,6 +133,15 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Leaves out digests of secrets and texts, for runs with so many values that their index takes too much memory: up
+    /// to 150 bytes for each of 18 digests of a key, and of 90 of a text. The verdict is then no better than
+    /// [`Outcome::CouldNotExamine`](crate::Outcome::CouldNotExamine).
+    #[must_use]
+    pub const fn without_digests(mut self) -> Self {
+        self.options.digests = false;
+        self
+    }
+
     /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {

@@ -6,6 +6,7 @@
 //! before the run, and it explains nothing.
 
 use super::class::Class;
+use super::digests::Digests;
 use super::examined::Examined;
 use super::ledger::Ledger;
 use super::texts::{Basis, Texts, is_text};
@@ -38,6 +39,7 @@ pub(super) fn read<'l>(
             _ => {}
         }
     }
+    let _ = Digests::add(ledger, &mut needles);
     let Ok(index) = needles.build() else { return none(Basis::None) };
     let (mut coverage, mut sample) = (Coverage::default(), Sample::default());
     for known in known {

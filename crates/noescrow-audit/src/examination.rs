@@ -88,6 +88,15 @@ impl Examination {
                 });
             }
         }
+        for ((id, digest), places) in searched.digests.iter().filter(|((id, _), _)| !closure.knows(*id)) {
+            findings.push(Finding {
+                kind: FindingKind::DigestInEvidence,
+                what: derivations.name(*id),
+                why: format!("the evidence contains its {digest}: who guesses it can confirm the guess"),
+                places: places.clone(),
+                derivation: Vec::new(),
+            });
+        }
         findings.extend(ledger.flaws.iter().map(|flaw| derivations.flaw(*flaw)));
         findings.sort_by_key(|finding| finding.kind);
         let outcome = match &searched.examined {

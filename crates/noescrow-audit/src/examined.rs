@@ -24,6 +24,8 @@ pub struct Examined {
     pub secrets: usize,
     /// Secrets that it did not look for: too short, or with too few distinct bytes.
     pub secrets_not_searched: usize,
+    /// Digests of secrets and texts that the search looked for.
+    pub digests: usize,
     /// Clauses.
     pub clauses: usize,
     /// Public values of the run.
@@ -80,12 +82,13 @@ impl Examined {
     }
 
     /// What was examined, a line for each aspect, for people.
-    pub(crate) fn lines(&self) -> [String; 9] {
+    pub(crate) fn lines(&self) -> [String; 10] {
         [
             format!("{} bytes of evidence from {} sources", self.bytes, self.sources),
             format!("{} bytes decoded from them", self.bytes_decoded),
             format!("{} operations, {} values, {} clauses", self.operations, self.values, self.clauses),
             format!("{} secrets and plaintexts searched for, in {}", self.secrets, self.encodings.join(", ")),
+            format!("{} digests of secrets and plaintexts searched for", self.digests),
             format!("{} secrets not searched for: too short, or too few distinct bytes", self.secrets_not_searched),
             format!(
                 "{} of {} public values of the run found in the evidence",

@@ -20,6 +20,8 @@ pub enum FindingKind {
     SecretMadePublic,
     /// A secret or a plaintext follows from what the server has.
     Derivable,
+    /// The evidence contains a digest of a device's secret or of a plaintext.
+    DigestInEvidence,
     /// A value that must be fresh was drawn twice.
     RepeatedFresh,
     /// Two plaintexts, or one with two associated data, were sealed under one key and nonce.
@@ -43,6 +45,7 @@ impl fmt::Display for FindingKind {
             Self::FragmentInEvidence => "fragment of a secret in the evidence",
             Self::SecretMadePublic => "secret in a public value",
             Self::Derivable => "secret derivable from what the server has",
+            Self::DigestInEvidence => "digest of a secret in the evidence",
             Self::RepeatedFresh => "fresh value drawn twice",
             Self::TwoTimePad => "key and nonce used twice",
             Self::ServerInKey => "server's value used in a key",

@@ -11,10 +11,12 @@ const MIN_SHARE: u8 = 20;
 pub(super) struct Options {
     /// Per cent of the run's public values that the evidence must have.
     pub(super) min_share: u8,
+    /// Whether digests of secrets and texts are searched for.
+    pub(super) digests: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { min_share: MIN_SHARE }
+        Self { min_share: MIN_SHARE, digests: true }
     }
 }

@@ -5,6 +5,7 @@ use super::baseline;
 use super::class::Class;
 use super::control::control;
 use super::control_texts::{add_texts, control_of_texts};
+use super::digests::Digests;
 use super::examined::Examined;
 use super::finding::EvidencePlace;
 use super::ledger::{Ledger, MAX_KEPT};
@@ -31,6 +32,8 @@ pub(super) struct Searched {
     pub(super) public_leaks: BTreeMap<Id, Vec<EvidencePlace>>,
     /// Places of texts that may have leaked, or be ordinary language: without a baseline that is not known.
     pub(super) unjudged: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Places of digests, by the value and the kind of digest.
+    pub(super) digests: BTreeMap<(Id, String), Vec<EvidencePlace>>,
     /// Texts that consist of public values.
     pub(super) public_texts: BTreeSet<Id>,
     /// What the server knows: the facts of the run, and the values that the evidence has whole.
@@ -40,7 +43,8 @@ pub(super) struct Searched {
     pub(super) pieces: (Vec<Piece>, u64),
 }
 
-/// Searches the evidence for the values of a ledger that is [finished](Ledger::finish).
+/// Searches the evidence for the values of a ledger that is [finished](Ledger::finish), by the baseline that is known,
+/// and for their digests, if wanted.
 pub(super) fn search<'a>(
     ledger: &Ledger,
     evidence: Evidence<'a>,
@@ -55,7 +59,9 @@ pub(super) fn search<'a>(
         clauses: ledger.clauses.len(),
         ..Examined::default()
     };
-    let needles = needles(ledger, &mut examined);
+    let mut needles = needles(ledger, &mut examined);
+    let digests = if options.digests { Digests::add(ledger, &mut needles) } else { Digests::default() };
+    digests.count(options.digests, &mut examined);
     examined.not_examined.extend(ledger.incomplete_traces.iter().cloned());
     if !ledger.profile.describes_storing() {
         let what = "secrets in stored states that no operation used: no profile describes how the devices store states";
@@ -72,7 +78,7 @@ pub(super) fn search<'a>(
         Ok(index) => {
             let texts = baseline::read(ledger, known, &mut examined, &mut progress);
             let rank = |id, part| texts.rank(id, part);
-            let (found, failed) = evidence.with_pieces().search_ranked(&index, &rank, progress);
+            let (mut found, failed) = evidence.with_pieces().search_ranked(&index, &rank, progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
             (examined.texts_planted, examined.texts_found) =
                 control_of_texts(ledger, &index, found.statistics.encodings);
@@ -85,6 +91,8 @@ pub(super) fn search<'a>(
             searched.pieces = (found.pieces, found.unlisted_pieces);
             let mut coverage = PublicCoverage::of(ledger);
             searched.public_leaks = leaks_in_public_values(ledger, &index, &mut coverage);
+            digests.control(ledger, &index, found.statistics.encodings, &mut examined);
+            searched.digests = digests.take(&mut found.hits, &texts);
             searched.sort(ledger, found.hits, &mut coverage, &texts);
             examined.ordinary_hits = found.statistics.unranked_hits;
             searched.report_unjudged(&mut examined);

@@ -93,6 +93,11 @@ impl<'l> Texts<'l> {
         self.known.merge(found);
     }
 
+    /// Whether the baseline contains the beginning of a value.
+    pub(super) fn is_known(&self, id: Id) -> bool {
+        self.known.contains(id, 0)
+    }
+
     /// Judges a part of a text that is in one place.
     pub(super) fn judge(&self, id: Id, part: Range<usize>) -> Judgement {
         // Of a padded text, only the beginning may have been kept.

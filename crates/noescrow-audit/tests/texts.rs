@@ -185,3 +185,55 @@ fn a_baseline_that_cannot_be_read_is_reported() {
     assert_eq!(verdict.outcome, Outcome::CouldNotExamine);
     assert!(verdict.examined.not_examined.iter().any(|line| line.starts_with("baseline: ")), "{verdict}");
 }
+
+/// A digest of a message or of a key is reported under its name, in any encoding, whoever's baseline is given.
+#[test]
+fn digests_of_secrets_and_texts_are_findings_of_their_own() {
+    use leakscan::digests::digests;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let all = |bytes: &[u8]| digests(bytes).into_iter().map(|(name, digest)| (name, hex(&digest)));
+    for (name, digest) in all(MESSAGE.as_bytes()).chain(all(&KEY)) {
+        let held = format!("blob {digest} size 95");
+        let found = verdict(MESSAGE.as_bytes(), held.as_bytes(), Some(LIBRARY));
+        let kinds: Vec<_> = found.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::DigestInEvidence], "{name}: {found}");
+        assert!(found.findings[0].why.contains(name), "{found}");
+        // Controls: a digest that the baseline contains, and half of one.
+        assert!(verdict(MESSAGE.as_bytes(), held.as_bytes(), Some(held.as_bytes())).holds());
+        assert!(verdict(MESSAGE.as_bytes(), digest[..30].as_bytes(), Some(LIBRARY)).holds());
+    }
+    // Forms in which programs hash texts, and a text that is too short to be searched for itself.
+    let sha256 = |text: &str| digests(text.as_bytes())[3].1.clone();
+    for (text, hashed) in
+        [("Meet me at Nine ", "Meet me at Nine \n"), ("Meet me at Nine ", "Meet me at Nine"), ("PIN 4711", "pin 4711")]
+    {
+        let found = verdict(text.as_bytes(), &sha256(hashed), None);
+        assert_eq!(found.of_kind(FindingKind::DigestInEvidence).count(), 1, "{hashed}: {found}");
+        assert!(verdict(text.as_bytes(), &sha256("another text"), None).findings.is_empty());
+    }
+}
+
+/// What the run computes itself is the protocol's.
+#[test]
+fn a_digest_that_the_run_computed_is_no_finding_of_its_own() {
+    let digest = leakscan::digests::digests(&KEY)[3].1.clone();
+    let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
+    let of = |tape: &Tape| {
+        let audit = Audit::of(profile(), tape).unwrap().server_saw("wire", &wire).server_saw("disk", &digest);
+        audit.known(Evidence::new()).verdict().of_kind(FindingKind::DigestInEvidence).count()
+    };
+    assert_eq!(of(&tape), 1);
+    let alice = tape.device("Alice again").unwrap();
+    let fields = [(Role::Message, false, &KEY[..]), (Role::Digest, true, &digest)];
+    alice.record("", Kind::Sha256, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
+    assert_eq!(of(&tape), 0);
+}
+
+#[test]
+fn without_digests_the_verdict_says_so() {
+    let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
+    let audit = || Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).known(Evidence::new());
+    assert!(audit().verdict().examined.digests > 18);
+    let verdict = audit().without_digests().verdict();
+    assert_eq!((verdict.outcome, verdict.examined.digests), (Outcome::CouldNotExamine, 0));
+}

@@ -79,6 +79,13 @@ pub fn sha256(bytes: &[u8]) -> [u8; HASH_LEN] {
     Sha256::digest(bytes).into()
 }
 
+/// Returns what the relay keeps of a recovery code: a hash under a label of its own, so that it is no plain digest of a
+/// secret, which others may have.
+#[must_use]
+pub fn recovery_hash(code: &[u8]) -> [u8; HASH_LEN] {
+    sha256(&[b"messenger recovery code", code].concat())
+}
+
 /// Returns the name of a server, which a login signs: `https://chat.example.org`, with the port if it is another one than
 /// the scheme's. None if `url` has no scheme and host.
 #[must_use]

@@ -3,7 +3,8 @@
 
 use crate::{
     ACCESS_KEY, Claim, FILE_ID_LEN, MAX_ANSWER_LEN, MAX_PAGE, PART_LEN, RECOVERY_CODE_LEN, account_path, decode_ids,
-    decode_len, decode_logged_in, decode_messages, encode_ids, encode_login, encode_numbers, now, origin, rng, sha256,
+    decode_len, decode_logged_in, decode_messages, encode_ids, encode_login, encode_numbers, now, origin,
+    recovery_hash, rng,
 };
 use data_encoding::HEXLOWER;
 use getrandom::rand_core::Rng as _;
@@ -164,7 +165,7 @@ impl<T: Transport> Remote<T> {
         write_down(&next);
         let lock = stored.store().exclusively(LOGIN)?;
         let publication = &stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
-        let (access, code) = (&access.hash().to_bytes(), &sha256(&next));
+        let (access, code) = (&access.hash().to_bytes(), &recovery_hash(&next));
         let old_code = old_code.map(|code| HEXLOWER.decode(code.trim().as_bytes())).transpose()?;
         let claim = match &old_code {
             None => Claim::Open { access, code, publication },

@@ -71,6 +71,10 @@ struct Options {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     known: Vec<PathBuf>,
 
+    /// Does not search for digests of secrets and texts, which take memory in long runs; the exit code is 1 or 2
+    #[arg(long)]
+    no_digests: bool,
+
     /// The memory of running processes, by process id (Linux; may need root)
     #[arg(long, value_name = "N", num_args = 1..)]
     pid: Vec<u32>,
@@ -144,6 +148,9 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     audit = add_baseline(audit, options)?;
     if options.ignore_case {
         audit = audit.ignoring_case();
+    }
+    if options.no_digests {
+        audit = audit.without_digests();
     }
     for &pid in &options.pid {
         audit = add_process(audit, pid)?;

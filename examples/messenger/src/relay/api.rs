@@ -21,7 +21,7 @@ use noescrow::relay::{AccountName, Envelope, MAX_ENVELOPE_LEN, MAX_STRANGERS_BYT
 use noescrow::{AccessKey, AccessKeyHash, IDENTITY_LEN, Identity, PUBLICATION_LEN, Publication, is_first_message};
 use noescrow_messenger::{
     ACCESS_KEY, Claim, FILE_ID_LEN, HASH_LEN, LOGIN_LEN, MAX_CLAIM_LEN, MAX_PAGE, PART_LEN, SIGNATURE_LEN, TOKEN_LEN,
-    decode_ids, decode_login, decode_numbers, encode_ids, encode_logged_in, encode_messages, sha256,
+    decode_ids, decode_login, decode_numbers, encode_ids, encode_logged_in, encode_messages, recovery_hash, sha256,
 };
 use serde::Deserialize;
 use std::future::poll_fn;
@@ -133,7 +133,7 @@ async fn recover(State(server): Shared, Path(account): Name, body: Bytes) -> Ans
     let recover = move |server: &Server| {
         let (signature, claim) = Claim::decode_recover(&body).ok_or(Failure::Malformed)?;
         let Claim::Recover { old_code, access, code, publication } = claim else { return Err(Failure::Malformed) };
-        let old_code = sha256(old_code);
+        let old_code = recovery_hash(old_code);
         server.run(|sql| state::check_code(sql, &account, &old_code))?;
         let publication = claimed(server, &account, claim, signature, publication)?;
         let access = AccessKeyHash::from_bytes(*access);

@@ -13,7 +13,7 @@ use super::{files, state};
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Envelope, MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, RETENTION};
 use noescrow::{AccessKey, Bundle, Device, InitiateOptions, Publication, Session, UnixSeconds};
-use noescrow_messenger::{MAX_FILES, PART_LEN, sha256};
+use noescrow_messenger::{MAX_FILES, PART_LEN, recovery_hash, sha256};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ impl Bob {
     }
 
     fn open(&self, publication: &Publication) -> Answer<()> {
-        let (hash, code) = (self.key.hash(), sha256(&CODE));
+        let (hash, code) = (self.key.hash(), recovery_hash(&CODE));
         self.run(|sql, name| state::open(sql, name, &hash, &code, publication, NOW))
     }
 
@@ -303,7 +303,7 @@ fn a_recovery_code_takes_an_account_once_and_without_its_mail() {
         let publication = device.publish(2, UnixSeconds(NOW.cast_unsigned()), &mut bob.rng).unwrap();
         let hash = bob.key.hash();
         let recover = |code: &[u8], next: &[u8]| {
-            let codes = [&sha256(code), &sha256(next)];
+            let codes = [&recovery_hash(code), &recovery_hash(next)];
             bob.run(|sql, name| state::recover(sql, name, codes, &hash, &publication, NOW))
         };
         assert!(matches!(recover(b"a guess", &NEXT_CODE), Err(Failure::Unauthorized)));

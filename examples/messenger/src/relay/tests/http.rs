@@ -80,7 +80,7 @@ impl Running {
     /// What opens an account at a server.
     fn claim(&mut self, owner: &mut Owner, server: &str, account: &str) -> Vec<u8> {
         let publication = owner.device.publish(3, UnixSeconds(now().cast_unsigned()), &mut self.rng).unwrap();
-        let (access, code) = (&owner.key.hash().to_bytes(), &sha256(&CODE));
+        let (access, code) = (&owner.key.hash().to_bytes(), &recovery_hash(&CODE));
         Claim::Open { access, code, publication: &publication.to_bytes() }
             .encode(server, account, |challenge| owner.device.sign_login(challenge))
     }
