@@ -18,8 +18,8 @@ fn control_covers_every_encoding_and_fewer_do_not_hold() {
     let verdict = looking_for(Encodings::ALL);
     let examined = &verdict.examined;
     assert!(verdict.holds(), "{verdict}");
-    assert_eq!(examined.controls_planted % Encoding::ALL.len(), 0);
-    assert!(examined.controls_planted >= 8 * Encoding::ALL.len());
+    // And texts, in charsets.
+    assert!(examined.controls_planted > 8 * Encoding::ALL.len());
     assert_eq!(examined.controls_found, examined.controls_planted);
     for encoding in Encoding::ALL {
         let verdict = looking_for(Encodings::ALL.without(encoding));
