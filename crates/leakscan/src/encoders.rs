@@ -150,6 +150,12 @@ pub fn is_ambiguous(bytes: &[u8], encoding: Encoding) -> bool {
                 || bytes.windows(2).any(|pair| matches!(pair, [first, b'-'] if matches!(first & 0x7F, 0x0D | 0x4D)))
         }
         Encoding::Base36 => !encode(bytes, encoding).iter().any(u8::is_ascii_digit),
+        // With fewer letters, it may be a time, or hexadecimal.
+        Encoding::Base45 => {
+            let text = encode(bytes, encoding);
+            let letters = text.iter().filter(|symbol| matches!(symbol, b'G'..=b'Z')).count();
+            letters.saturating_mul(8) < text.len()
+        }
         _ => false,
     }
 }

@@ -125,9 +125,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn files_that_begin_alike_are_no_leak_and_their_content_is() {
     let content = gzip(&(0..2000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>());
-    let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\0\0\0\x02\0\x08\x06\0\0\0\xF4x\xD4\xFA\0\0\x20\0IDAT";
-    let png = [&head[..], &content].concat();
-    let logo = [&head[..], &[0x5A; 300]].concat();
+    let mut logo = Vec::new();
+    let mut encoder = png::Encoder::new(&mut logo, 512, 512);
+    encoder.set_color(png::ColorType::Rgba);
+    encoder.write_header().unwrap().write_image_data(&[0x5A; 512 * 512 * 4]).unwrap();
+    // Up to the type of the first chunk of data.
+    let png = [&logo[..41], &content].concat();
     assert_eq!(verdict(&png, &logo, None).outcome, Outcome::Holds);
     let found = verdict(&png, &[&logo[..], &png[60..100]].concat(), Some(&logo));
     assert_eq!(found.of_kind(FindingKind::FragmentInEvidence).count(), 1, "{found}");

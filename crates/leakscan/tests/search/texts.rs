@@ -280,6 +280,7 @@ fn ascii_and_keys_are_found_in_utf_16_and_utf_32() {
             assert!(found.iter().any(|hit| hit.whole && hit.id == id), "{charset} {written}: {found:?}");
             // A decoder for the other order finds all but the ends.
             let blind = Encodings::ALL.without(Encoding::Utf16Le).without(Encoding::Utf16Be);
+            let blind = blind.without(Encoding::Strided);
             let blind = hits(&around(&form.write(written).unwrap()), &index, blind);
             assert!(!blind.iter().any(|hit| hit.whole), "{charset} {written}: {blind:?}");
         }
