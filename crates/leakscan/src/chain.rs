@@ -24,10 +24,10 @@ impl Chain {
         Some(self)
     }
 
-    /// Whether the innermost `count` steps are `step`.
-    pub(crate) fn ends_in(&self, step: Encoding, count: usize) -> bool {
+    /// Whether the innermost `count` steps are such ones.
+    pub(crate) fn ends_in(&self, is_such: impl Fn(Encoding) -> bool, count: usize) -> bool {
         let from = self.len.saturating_sub(count);
-        self.len >= count && self.steps().skip(from).all(|other| other == step)
+        self.len >= count && self.steps().skip(from).all(is_such)
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = Encoding> {

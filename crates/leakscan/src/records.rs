@@ -110,7 +110,7 @@ impl Maps {
 /// form in UTF-16: a text in Latin-1 is its own characters, one byte each. It was found there without decoding.
 fn is_text_itself(index: &Index, chain: Chain, (number, range): (u32, &Range<usize>), original: &Range<usize>) -> bool {
     let decoders = [Encoding::Latin1, Encoding::Utf16Le, Encoding::Utf16Be];
-    if !decoders.iter().any(|decoder| chain.ends_in(*decoder, 1)) {
+    if !decoders.iter().any(|decoder| chain.ends_in(|step| step == *decoder, 1)) {
         return false;
     }
     let text = index.bytes(index.text_of(number)).and_then(|text| text.get(original.clone())).unwrap_or_default();

@@ -253,8 +253,10 @@ impl<'i> Search<'i> {
     /// Records that decoded bytes are nested too deep to be searched, if they may hold a fragment that was not searched
     /// one level above.
     fn omit_depth(&mut self, decoded: &Decoded<'_>, parent: &Frame<'_>) {
-        // A row of backslashes can be unescaped without end. No program escapes so often, and it holds no fragment.
-        if decoded.encoding == Encoding::Escapes && parent.chain.ends_in(Encoding::Escapes, MAX_DEPTH / 2) {
+        // A row of backslashes can be unescaped without end, also as `vis` escapes. No program escapes so often, and it
+        // holds no fragment.
+        let unescapes = |step| matches!(step, Encoding::Escapes | Encoding::CaretNotation);
+        if unescapes(decoded.encoding) && parent.chain.ends_in(unescapes, MAX_DEPTH / 2) {
             return;
         }
         // Every word with a digit is a number in some base: at this depth, such an omission would be false.

@@ -25,11 +25,28 @@ pub(super) fn entry(bytes: &[u8]) -> Option<Format> {
     }
     match method {
         8 => Some(Format::Zip),
-        // Stored: its bytes are searched as they are. bzip2, Zstandard, xz: the streams have headers of their own.
-        0 | 12 | 93 | 95 => None,
-        1..=20 | 94..=99 => Some(Format::Undecoded("an entry of a ZIP archive in a format that is not decoded")),
+        // Stored: its bytes are searched as they are.
+        0 => None,
+        // bzip2, Zstandard, xz: the streams have headers of their own.
+        12 | 93 | 95 if bytes.get(content_at(name, extra)..).is_none_or(begins_stream) => None,
+        1..=20 | 93..=99 => Some(Format::Undecoded("an entry of a ZIP archive in a format that is not decoded")),
         _ => None,
     }
+}
+
+fn content_at(name: u16, extra: u16) -> usize {
+    HEADER.saturating_add(usize::from(name)).saturating_add(usize::from(extra))
+}
+
+/// Whether bytes begin as a stream of bzip2, Zstandard or xz does. Too few of them may.
+fn begins_stream(bytes: &[u8]) -> bool {
+    let heads: [&[u8]; 4] =
+        [b"BZh1AY&SY", b"BZh\x17rE8P\x90", &[0x28, 0xB5, 0x2F, 0xFD], &[0xFD, b'7', b'z', b'X', b'Z', 0]];
+    heads.iter().any(|head| {
+        // The level of bzip2 is between its two magic numbers.
+        let at = |place: usize| if head.starts_with(b"BZh") && place >= 3 { place.saturating_add(1) } else { place };
+        head.iter().enumerate().all(|(place, byte)| bytes.get(at(place)).is_none_or(|other| other == byte))
+    })
 }
 
 /// The length of a local file header, with name and extra fields. `None` if it is incomplete.

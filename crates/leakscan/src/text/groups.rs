@@ -223,7 +223,9 @@ fn looks_random(text: &[u8]) -> bool {
     let common = count(text, |byte| {
         byte.is_ascii_digit() | matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.' | b'"' | b',' | b':')
     });
-    let rare = text.len().saturating_sub(lower).saturating_sub(common);
+    // A row of backslashes, as in a text that was escaped again and again, is no random symbol.
+    let doubled = text.windows(2).filter(|pair| *pair == b"\\\\").count();
+    let rare = text.len().saturating_sub(lower).saturating_sub(common).saturating_sub(doubled);
     let is_words = lower.saturating_mul(20) > text.len().saturating_mul(13);
     !is_words && rare.saturating_mul(8) >= text.len()
 }

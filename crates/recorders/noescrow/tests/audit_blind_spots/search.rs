@@ -108,8 +108,13 @@ fn zip_entry(method: u16, flags: u16, data: &[u8]) -> Vec<u8> {
     [&out, data].concat()
 }
 
+/// With the data descriptor that the flags announce (APPNOTE.TXT 6.3, 4.3.9).
 fn zip(bytes: &[u8]) -> Vec<u8> {
-    zip_entry(8, 0, &deflate(bytes))
+    let deflated = deflate(bytes);
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    let fields = [crc.sum(), deflated.len() as u32, bytes.len() as u32].map(u32::to_le_bytes).concat();
+    [zip_entry(8, 0, &deflated), b"PK\x07\x08".to_vec(), fields].concat()
 }
 
 /// RFC 9112 §7.1, in chunks of seven bytes.

@@ -99,7 +99,7 @@ fn evidence_with_few_of_the_public_values_does_not_hold() {
 #[test]
 fn verdict_names_its_bounds() {
     let stated = NOT_SHOWN.join("\n");
-    for bound in ["16 bytes", "512 bytes", "4096", "brotli", "encrypted", "expanded"] {
+    for bound in ["16 bytes", "512 bytes", "4096", "Brotli", "encrypted", "expanded"] {
         assert!(stated.contains(bound), "{bound}");
     }
 }
