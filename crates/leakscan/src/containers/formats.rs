@@ -4,9 +4,10 @@
 //! # Random matches
 //! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would
 //! have some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a
-//! valid beginning of a block after it, or no time, or be the first bytes of its source; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
+//! valid beginning of a block after it, or be the first bytes of its source; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
 //! frame (with the checksum of its header), an lzip member and the formats that begin with six bytes or more are below
-//! 2^40, and so is a `.lzma` file (2^66). Of an LZ4 stream of the legacy format the first block must be valid. The two
+//! 2^40, and so is a `.lzma` file of unknown length (2^66); one with a length must be the first bytes of its
+//! source, since structures in memory have such numbers. Of an LZ4 stream of the legacy format the first block must be valid. The two
 //! bytes of a zlib header occur every
 //! 16 KiB: a zlib stream counts only after `stream::PLAUSIBLE_INPUT` bytes.
 
@@ -213,11 +214,6 @@ pub(crate) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
         len = len.saturating_add(2);
     }
     (bytes.len() >= len).then_some(len)
-}
-
-/// Whether a gzip header gives no time, as those of streams do: four bytes that random ones rarely have.
-pub(crate) fn has_no_time(header: &[u8]) -> bool {
-    header.get(4..8) == Some(&[0; 4])
 }
 
 /// Whether the extra flags and the system of a gzip header have values that programs write (RFC 1952, 2.3.1).

@@ -10,7 +10,7 @@
 use super::super::pool::Pool;
 use super::super::sink::StreamSink;
 use super::formats::{
-    Format, chunk_len, gzip_header_len, has_no_time, is_usual_gzip, may_be_deflate, may_be_zstd_block, zstd_block_len,
+    Format, chunk_len, gzip_header_len, is_usual_gzip, may_be_deflate, may_be_zstd_block, zstd_block_len,
 };
 use super::unpack::{self, Progress, Unpack};
 use super::zip::{self, Expected};
@@ -110,8 +110,8 @@ impl Stream {
             Format::Gzip | Format::Zstd | Format::Zip => State::Header(format, Vec::new()),
             _ => unpack::decoder(format).map_or(State::Done, State::Other),
         };
-        // An LZ4 stream of the legacy format is one when a block has been decompressed.
-        let is_certain = matches!(state, State::Other(_)) && format != Format::Lz4Legacy;
+        // An LZ4 stream of the legacy format is one when a block has been decompressed; of LZMA, see `unpack`.
+        let is_certain = matches!(state, State::Other(_)) && !matches!(format, Format::Lz4Legacy | Format::Lzma);
         let (crc, fate, expected) = (Crc::new(), Fate::Open, None);
         Self { state, read: 0, out: 0, format, crc, expected, fate, is_first, is_certain, chunks_len: 0 }
     }
@@ -164,21 +164,24 @@ impl Stream {
             State::Other(_) => self.unpack(sink, &[], true),
             State::Deflate(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
         }
-        let is_one = self.is_recognised();
         let failure = match self.fate {
             Fate::Open if self.format != Format::Chunked => Some("ends too early"),
             Fate::Broken => Some("cannot be decompressed"),
             Fate::TooLarge => Some("needs too much memory"),
             Fate::Open | Fate::Complete | Fate::Limited => None,
         };
-        let whole = (self.fate == Fate::Complete).then_some(self.read);
+        // Any bytes are a whole LZMA stream of a short length: it has no checksum.
+        let is_one = self.is_recognised();
+        let is_whole = self.fate == Fate::Complete && (is_one || self.format != Format::Lzma);
+        let whole = is_whole.then_some(self.read);
         let failure = failure.filter(|_| is_one);
-        Ending { is_counted: self.out >= PLAUSIBLE, failure, whole, is_one: whole.is_some() || self.is_recognised() }
+        Ending { is_counted: self.out >= PLAUSIBLE, failure, whole, is_one: whole.is_some() || is_one }
     }
 
     /// Whether this is too unlikely to be a random match.
     const fn is_recognised(&self) -> bool {
-        self.is_certain || self.is_plausible()
+        // A decoder of LZMA makes plenty of any bytes.
+        self.is_certain || self.is_plausible() && !matches!(self.format, Format::Lzma)
     }
 
     /// Whether this is likely to be a stream, and one that hides its content: output no longer than the input was
@@ -214,8 +217,8 @@ impl Stream {
             }
             _ => {
                 self.expected = zip::expected(&header).filter(|_| format == Format::Zip);
-                self.is_certain = format == Format::Zip
-                    || is_usual_gzip(&header) && (self.is_first || has_no_time(&header) || may_be_deflate(rest));
+                self.is_certain =
+                    format == Format::Zip || is_usual_gzip(&header) && (self.is_first || may_be_deflate(rest));
                 self.state = State::Deflate(sink.pool().take_inflater(false));
                 self.inflate(sink, rest);
             }
@@ -294,9 +297,13 @@ impl Stream {
         let State::Other(mut decoder) = core::mem::replace(&mut self.state, State::Done) else { return };
         let mut buffer = sink.pool().take_output();
         buffer.resize(OUTPUT, 0);
+        // Structures in memory have numbers like those of a header with a length, but none has eight bytes 0xFF.
+        if self.format == Format::Lzma && self.read == bytes.len() as u64 {
+            self.is_certain = self.is_first || bytes.get(5..13) == Some(&[0xFF; 8]);
+        }
         let progress = decoder.feed(bytes, last, &mut buffer, &mut |output| self.hand_on(sink, output));
         sink.pool().return_output(buffer);
-        self.is_certain |= self.out > 0;
+        self.is_certain |= self.out > 0 && self.format == Format::Lz4Legacy;
         match progress {
             Progress::More => self.state = State::Other(decoder),
             Progress::End(unread) => {

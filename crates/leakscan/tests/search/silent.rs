@@ -130,3 +130,18 @@ fn an_incomplete_stream_in_any_text_is_an_omission() {
         }
     }
 }
+
+/// A table of an ELF file: offsets and sizes with many zeros look like the header of a `.lzma` file with a length.
+#[test]
+fn numbers_like_a_header_of_lzma_are_no_omission() {
+    for len in [0u64, 1, 0x11, 0x200, 0x1_0000] {
+        let header = [&[0x5D, 0, 0, 0, 1][..], &len.to_le_bytes(), &[0]].concat();
+        let evidence = [&[7; 40][..], &header, &random(len + 90, 5000)].concat();
+        assert_eq!(omissions(&evidence), [""; 0], "{len}");
+        // Controls: with an unknown length, and as a file of its own, it is one.
+        let unknown = [&[7; 40][..], &[0x5D, 0, 0, 0, 1], &[0xFF; 8], &[0], &random(len + 90, 5000)].concat();
+        assert_eq!(omissions(&unknown).len(), 1, "{len}");
+    }
+    let file = [&[0x5D, 0, 0, 0, 1][..], &90_000u64.to_le_bytes(), &[0], &random(90, 5000)].concat();
+    assert_eq!(omissions(&file).len(), 1);
+}
