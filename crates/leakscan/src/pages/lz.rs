@@ -10,7 +10,7 @@
 pub(super) enum Method {
     /// PostgreSQL: `src/common/pg_lzcompress.c`.
     Pglz,
-    /// A block of LZ4: `lz4_Block_format.md`.
+    /// A block of LZ4: `the LZ4 block format`.
     Lz4,
     /// Redis: `lzf_d.c` of liblzf.
     Lzf,

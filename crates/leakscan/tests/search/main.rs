@@ -129,7 +129,7 @@ fn halves_of_keys_among_letters_are_found_in_every_encoding() {
                 continue;
             }
             let encoded = leakscan::encoders::encode(&key[16..], encoding);
-            let evidence = [&[b'Z'; 100][..], &encoded, &[b'Z'; 100]].concat();
+            let evidence = [&[b'Z'; 512][..], &encoded, &[b'Z'; 512]].concat();
             let found = search(&evidence, &index);
             let is_found = |hit: &Hit| hit.id == id && (hit.encoding[0] == encoding || encoded == key[16..]);
             assert!(found.hits.iter().any(is_found), "{encoding}: {}", String::from_utf8_lossy(&encoded));
