@@ -21,6 +21,9 @@ const MAX_WHOLE: usize = 1024;
 /// Ranges of bytes that are remembered as parts of values; those that touch are one.
 const MAX_JOINED: usize = 1 << 18;
 
+/// Parts of layers that are remembered as copied: segments of a database's log.
+const MAX_COPIED: usize = 1024;
+
 /// What was not searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -70,6 +73,8 @@ pub(crate) struct Omissions {
     whole: VecDeque<(Spot, u64)>,
     /// Bytes that are part of a value that is put together elsewhere: by their layer and first byte, their end.
     joined: BTreeMap<(u64, u64), u64>,
+    /// Parts of layers of which a copy without the headers between their pages is searched, at most [`MAX_COPIED`].
+    copied: Vec<(u64, Range<u64>)>,
 }
 
 impl Omissions {
@@ -133,14 +138,34 @@ impl Omissions {
         self.forget((layer, part.start), part.end.saturating_sub(1), |_, kind| matches!(kind, Kind::Stream(_)));
     }
 
+    /// A copy of a part of a layer is searched, without what lies between its pages: what is broken here may be whole
+    /// there, and is reported there if it is not.
+    pub(crate) fn copied(&mut self, layer: u64, part: Range<u64>) {
+        if self.copied.len() >= MAX_COPIED {
+            return;
+        }
+        let last = part.end.saturating_sub(1);
+        self.forget((layer, part.start), last, |_, kind| matches!(kind, Kind::Stream(_) | Kind::Value));
+        self.copied.push((layer, part));
+    }
+
+    /// Whether a byte of a layer is in a part of which a copy is searched.
+    pub(crate) fn is_copied(&self, layer: u64, at: u64) -> bool {
+        self.copied.iter().any(|(other, part)| *other == layer && part.contains(&at))
+    }
+
     /// A layer has ended: its parts of values are forgotten.
     pub(crate) fn end_layer(&mut self, layer: u64) {
+        self.copied.retain(|(other, _)| *other != layer);
         while let Some((&key, _)) = self.joined.range((layer, 0)..=(layer, u64::MAX)).next() {
             self.joined.remove(&key);
         }
     }
 
     fn is_joined(&self, spot: &Spot) -> bool {
+        if matches!(spot.kind, Kind::Stream(_) | Kind::Value) && self.is_copied(spot.layer, spot.at) {
+            return true;
+        }
         let last = self.joined.range(..=(spot.layer, spot.at)).next_back();
         matches!(spot.kind, Kind::Stream(_))
             && last.is_some_and(|((layer, _), end)| *layer == spot.layer && spot.at < *end)

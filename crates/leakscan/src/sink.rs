@@ -99,6 +99,10 @@ pub(crate) trait PageSink {
     /// is no omission.
     fn joined(&mut self, part: Range<u64>);
 
+    /// These bytes are searched once more without the headers of the pages in them: what is broken here by a header is
+    /// whole there.
+    fn copied(&mut self, part: Range<u64>);
+
     /// Descends into content that may be such a part.
     fn part(&mut self, steps: &[Encoding], at: u64, content: &[u8]);
 

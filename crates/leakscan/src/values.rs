@@ -39,6 +39,10 @@ impl PageSink for PageLevel<'_, '_, '_> {
     }
 
     fn open(&mut self, steps: &[Encoding], at: u64) -> Option<OpenValue> {
+        // The headers of pages are in it; it is put together in the copy without them.
+        if self.search.omissions.is_copied(self.within.layer, at) {
+            return None;
+        }
         let Some(chain) = steps.iter().try_fold(self.chain, |chain, &step| chain.then(step)) else {
             self.report(at, Kind::Depth, "encodings nested too deep");
             return None;
@@ -83,6 +87,10 @@ impl PageSink for PageLevel<'_, '_, '_> {
 
     fn joined(&mut self, part: Range<u64>) {
         self.search.omissions.joined(self.within.layer, part);
+    }
+
+    fn copied(&mut self, part: Range<u64>) {
+        self.search.omissions.copied(self.within.layer, part);
     }
 }
 

@@ -49,6 +49,9 @@ impl<V> Wal<V> {
     pub(super) fn feed(&mut self, sink: &mut impl PageSink<Value = V>, bytes: &[u8]) -> bool {
         if self.value.is_none() {
             self.value = sink.open(&[Encoding::PgLog], self.at);
+            if self.value.is_some() {
+                sink.copied(self.at..self.at.saturating_add(self.left));
+            }
         }
         let now = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
         self.left = self.left.saturating_sub(now as u64);
