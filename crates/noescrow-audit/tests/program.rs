@@ -205,7 +205,7 @@ fn manifest_has_the_tool_the_time_and_the_digests() {
     assert!(!written["host"].as_str().unwrap().is_empty());
     assert!(written["options"].as_array().unwrap().contains(&"--evidence".into()));
     // Control: one changed byte.
-    folder.write("server/log", b"abd");
+    folder.write("server/log", b"abx");
     assert_ne!(manifest(&[])["evidence"], written["evidence"]);
 }
 
