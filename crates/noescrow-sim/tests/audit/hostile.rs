@@ -246,7 +246,8 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
     let verdict = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).verdict();
     let derivable =
         |what: &str| verdict.of_kind(FindingKind::Derivable).filter(|found| found.what.starts_with(what)).count();
-    let (secret, plaintexts) = (!verdict.holds(), derivable("plaintext"));
+    // Some of the texts are too plain to be searched for.
+    let (secret, plaintexts) = (!verdict.holds_for_what_was_searched(), derivable("plaintext"));
     assert_eq!(secret, derivable("X25519 shared secret") > 0, "{of:?}: {verdict}");
     // Exactly the plaintexts sent to the relay, and no others.
     assert_eq!(plaintexts, simulation.handshakes().relay_plaintexts().len(), "{of:?}: {verdict}");

@@ -33,12 +33,18 @@ fn f2_work_is_independent_of_the_wrong_byte_in_a_tag() {
     // In a chain of Alice's that Bob knows.
     assert!(run.send(ALICE) && run.collect(BOB, 0));
     let message = run.sessions[ALICE].as_mut().unwrap().encrypt(b"hello", &mut run.source).unwrap();
+    // The record at the end has a digest of all bytes before it, the altered ones included.
+    let records = |tape: &Tape| {
+        let mut bytes = tape.bytes();
+        bytes.truncate(bytes.len() - noescrow_audit::fuzz::END_LEN);
+        bytes
+    };
     let mut work = |at: usize| {
-        let before = run.tape.bytes().len();
+        let before = records(&run.tape).len();
         let mut altered = message.clone();
         altered[at] ^= 1;
         assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&altered), Err(DecryptError::Refused));
-        run.tape.bytes().split_off(before)
+        records(&run.tape).split_off(before)
     };
     let tag = message.len() - 16;
     let works: BTreeSet<Vec<u8>> = (tag..message.len()).map(&mut work).collect();

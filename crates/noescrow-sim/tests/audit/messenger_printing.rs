@@ -239,9 +239,10 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
     let missing: Vec<String> = exported.filter(|name| !printed.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let text = log.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n");
-    let verdict = run.audit(text.as_bytes()).verdict();
+    // What is printed has few of the public values that the server saw.
+    let verdict = run.audit(text.as_bytes()).min_share(2).verdict();
     assert!(verdict.holds(), "{verdict}");
     // Control: what the messenger has opened, printed as it is.
     let careless = format!("{text}\n{:?}", opened.payload);
-    assert!(!run.audit(careless.as_bytes()).verdict().holds());
+    assert!(!run.audit(careless.as_bytes()).min_share(2).verdict().holds());
 }
