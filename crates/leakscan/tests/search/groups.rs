@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Base85, base45 and uuencode.
 
-use super::{OTHER, index_of, random, search};
+use super::marks::assert_found;
+use super::{OTHER, index_of, random};
 use leakscan::encoders::encode;
-use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Index};
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT};
 
 const KEYS: u64 = 100;
 const BASE85: [&str; 3] = [
@@ -11,18 +12,6 @@ const BASE85: [&str; 3] = [
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~",
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#",
 ];
-
-/// Whether a fragment of at least this length is found, and without the decoder is not.
-#[track_caller]
-fn assert_found(evidence: &[u8], index: &Index, encoding: Encoding, len: usize) {
-    let text = String::from_utf8_lossy(evidence);
-    let findings = search(evidence, index);
-    let is_it = |hit: &leakscan::Hit| hit.encoding[0] == encoding && hit.range.len() >= len;
-    assert!(findings.hits.iter().any(is_it), "{encoding} in {text:?}: {:?}", findings.hits);
-    assert_eq!(findings.statistics.omitted, 0, "{text:?}");
-    let blind = Evidence::new().with_encodings(Encodings::ALL.without(encoding)).bytes("bytes", evidence);
-    assert!(!blind.search(index, |_, _| {}).unwrap().hits.iter().any(is_it), "{encoding} without its decoder");
-}
 
 /// Bytes in groups of four, the last of fewer.
 fn base85(bytes: &[u8], alphabet: &str) -> String {

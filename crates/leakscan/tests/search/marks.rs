@@ -10,9 +10,9 @@ const MARKED: [Encoding; 3] = [Encoding::QuotedPrintable, Encoding::HashEscapes,
 const TEXT: &str =
     "Grüße aus Köln: wir treffen uns um neun = 21 Uhr an der alten Brücke über den Fluß, wie besprochen.";
 
-/// Whether a fragment of at least this length is found, at its place, and without the decoder is not.
+/// Whether a fragment of at least this length is found, and without the decoder is not.
 #[track_caller]
-fn assert_found(evidence: &[u8], index: &Index, encoding: Encoding, len: usize) {
+pub(crate) fn assert_found(evidence: &[u8], index: &Index, encoding: Encoding, len: usize) {
     let text = String::from_utf8_lossy(evidence);
     let findings = search(evidence, index);
     let is_it = |hit: &leakscan::Hit| hit.encoding[0] == encoding && hit.range.len() >= len;

@@ -254,7 +254,7 @@ fn width(bytes: &[u8], words: &[Token], form: Form, len: u64) -> Option<(usize, 
         && words.get(count).is_some_and(|word| read(word).is_some())
         && gap(count)?.len() <= gap(1)?.len()
     {
-        // The row goes on.
+        // The row continues.
         return None;
     }
     // A debugger prints integers of 64 bits in two halves.

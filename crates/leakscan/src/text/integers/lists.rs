@@ -245,7 +245,7 @@ struct Rows {
     is_index: bool,
 }
 
-/// The rows at the beginning of a list whose first number goes on as it begins; `None` at the end of the list.
+/// The rows at the beginning of a list whose first numbers continue as they begin; `None` at the end of the list.
 fn index_rows(numbers: &[Number], columns: usize) -> Option<Rows> {
     let step = |one: &Number, next: &Number| match (one.integer, next.integer) {
         (one, next) if one.is_negative || next.is_negative => None,
