@@ -4,7 +4,8 @@
 //! A client masks its frames, each with four bytes of its own; a message may be cut into frames; an extension deflates
 //! messages (RFC 7692), usually with the window of the messages before. Each message is searched by itself, unless it
 //! lies in the evidence as it is: in one frame, not masked and not deflated. The two modes of the extension need no
-//! distinction: a message that was deflated without the window of those before does not refer to them.
+//! distinction: a message that was deflated without the window of those before does not refer to them. From the middle
+//! of a connection on, zeros stand for the window that is not known, so that the rest of such a message is searched.
 
 use super::super::encoding::Encoding;
 use super::super::sink::ConnectionSink;
@@ -16,9 +17,13 @@ const MAX_HEADER: usize = 14;
 const MAX_CONTROL: u64 = 125;
 /// The longest payload of a frame that is taken for one: servers refuse far shorter ones.
 const MAX_PAYLOAD: u64 = 1 << 31;
+/// The opcode of a frame that closes the connection (RFC 6455, 11.8).
+const CLOSE: u8 = 8;
 /// What a sender removes from the end of a deflated message (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 /// Frames that follow one another, from which on it is not by chance: a byte pair in 34 is the beginning of a header.
+/// Only those count that repeated bytes do not form: with a payload, and with another mask than the one before. Zeros
+/// are empty frames, and `88` ×14 is a frame with a mask, as it is after them.
 const CERTAIN_FRAMES: u32 = 6;
 
 /// A connection, from a handshake or from somewhere in its middle.
@@ -28,7 +33,14 @@ pub(super) struct WebSocket<V> {
     header: Vec<u8>,
     header_at: u64,
     frame: Option<Frame>,
+    /// Frames that repeated bytes do not form.
     frames: u32,
+    last_mask: Option<[u8; 4]>,
+    is_closed: bool,
+    /// A message cannot be inflated, and nothing else shows that there is a connection.
+    is_random: bool,
+    /// A message refers to what is not known.
+    is_unknown: bool,
     /// Of the frames without a mask, and of those with one.
     sides: [Side<V>; 2],
     /// The payload of a control frame, which may come between the frames of a message.
@@ -128,6 +140,10 @@ impl<V> WebSocket<V> {
             header_at: at,
             frame: None,
             frames: 0,
+            last_mask: None,
+            is_closed: false,
+            is_random: false,
+            is_unknown: false,
             sides: [side(), side()],
             control: None,
             deflated_at: None,
@@ -137,7 +153,7 @@ impl<V> WebSocket<V> {
 
     /// Whether these are frames, and not bytes that look like one by chance.
     pub(super) const fn is_certain(&self) -> bool {
-        self.frames >= CERTAIN_FRAMES || self.has_handshake && self.frames > 0
+        !self.is_random && (self.frames >= CERTAIN_FRAMES || self.has_handshake && self.frames > 0)
     }
 
     /// Takes bytes from the offset `at` on. Returns whether frames may follow.
@@ -148,8 +164,8 @@ impl<V> WebSocket<V> {
                 let (payload, rest) = bytes.split_at_checked(now).unwrap_or((bytes, &[]));
                 self.payload(sink, frame, payload);
                 (bytes, at) = (rest, at.saturating_add(now as u64));
-                if self.frame.is_some() {
-                    return true;
+                if self.is_random || self.frame.is_some() {
+                    return !self.is_random;
                 }
                 continue;
             }
@@ -161,15 +177,25 @@ impl<V> WebSocket<V> {
             self.header.push(byte);
             match header(&self.header) {
                 Header::Incomplete if self.header.len() < MAX_HEADER => {}
-                Header::Incomplete | Header::Invalid => return false,
+                Header::Incomplete | Header::Invalid => return self.fail(sink),
                 Header::Frame(frame) => {
                     self.header.clear();
                     if self.begin(sink, frame).is_none() {
-                        return false;
+                        return self.fail(sink);
                     }
                 }
             }
         }
+    }
+
+    /// What follows is no frame. Returns that none may follow. A connection ends with a frame that closes it, or, in a
+    /// log, with text.
+    fn fail<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S) -> bool {
+        let is_text = self.header.first().is_some_and(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+        if self.has_handshake && self.frames >= CERTAIN_FRAMES && !self.is_closed && !is_text {
+            sink.omit(self.header_at, "a connection of WebSocket after a frame that is none");
+        }
+        false
     }
 
     /// Begins a frame. `None` if it cannot follow those before.
@@ -179,7 +205,11 @@ impl<V> WebSocket<V> {
         if frame.opcode < 8 && is_continued != is_open {
             return None;
         }
-        self.frames = self.frames.saturating_add(1);
+        if frame.left > 0 && (frame.mask.is_none() || frame.mask != self.last_mask) {
+            self.frames = self.frames.saturating_add(1);
+        }
+        self.last_mask = frame.mask.or(self.last_mask);
+        self.is_closed |= frame.opcode == CLOSE;
         self.frame = Some(frame);
         let is_hidden = frame.mask.is_some() || frame.is_deflated || !frame.is_last;
         let is_certain = self.is_certain();
@@ -237,8 +267,11 @@ impl<V> WebSocket<V> {
             sink.push(value, content);
             return;
         }
-        let inflater = side.inflater.get_or_insert_with(|| Inflater::of_messages(sink.pool()));
-        match inflater.inflate(sink, value, content) {
+        let is_known = self.has_handshake;
+        let inflater = side.inflater.get_or_insert_with(|| Inflater::of_messages(sink.pool(), is_known));
+        let inflated = inflater.inflate(sink, value, content);
+        self.is_unknown |= inflater.is_unknown();
+        match inflated {
             Inflated::Open | Inflated::Ended => {}
             // The next message may be whole: not all of them refer to those before.
             Inflated::Limited => message.is_broken = true,
@@ -247,6 +280,7 @@ impl<V> WebSocket<V> {
                 if let Some(inflater) = side.inflater.take() {
                     inflater.end(sink.pool());
                 }
+                self.is_random |= !self.has_handshake && self.frames < CERTAIN_FRAMES;
                 if self.is_certain() && !core::mem::replace(&mut self.is_reported, true) {
                     sink.omit(self.header_at, "a WebSocket message that cannot be decompressed");
                 }
@@ -261,6 +295,7 @@ impl<V> WebSocket<V> {
         let Some(mut value) = value else { return };
         if let Some(inflater) = side.inflater.as_mut().filter(|_| is_deflated && !is_broken) {
             _ = inflater.inflate(sink, &mut value, &TAIL);
+            self.is_unknown |= inflater.is_unknown();
         }
         sink.close(value, is_certain);
     }
@@ -279,8 +314,8 @@ impl<V> WebSocket<V> {
         if let Some(value) = self.control.take() {
             sink.close(value, is_certain);
         }
-        if let Some(at) = self.deflated_at.filter(|_| self.is_certain() && !self.has_handshake && !self.is_reported) {
-            sink.omit(at, "deflated WebSocket messages that may refer to others before the beginning of the flow");
+        if let Some(at) = self.deflated_at.filter(|_| self.is_certain() && self.is_unknown && !self.is_reported) {
+            sink.omit(at, "deflated WebSocket messages that refer to others before the beginning of the flow");
         }
     }
 }

@@ -226,8 +226,32 @@ fn deflated_messages_are_read_with_those_before() {
     // In the middle of a connection, the second cannot be read; many of them are an omission.
     let later = DEFLATED[DEFLATED.len() - 15..].to_vec();
     assert_eq!(in_frames(&flow(std::slice::from_ref(&later)), true, &index), []);
-    let omitted = search(&flow(&vec![later; 10]), &index).statistics.omissions;
+    let mask = [later[2], later[3], later[4], later[5]];
+    let payload: Vec<u8> = later[6..].iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    assert_eq!(frame(0xC1, Some(mask), &payload), later);
+    let many = |payload: &[u8]| (0..10).map(|n| frame(0xC1, Some([n, 9, 8, n]), payload)).collect::<Vec<_>>();
+    let omitted = search(&flow(&many(&payload)), &index).statistics.omissions;
     assert!(omitted.len() == 1 && omitted[0].contains("before the beginning of the flow"), "{omitted:?}");
+    // Controls: messages that refer to none before, and payloads that are no deflated messages.
+    let alone = {
+        let mut deflate = flate2::Compress::new(flate2::Compression::default(), false);
+        let mut packed = Vec::with_capacity(200);
+        deflate.compress_vec(b"{\"type\":\"ping\"}", &mut packed, flate2::FlushCompress::Sync).unwrap();
+        packed.truncate(packed.len() - 4);
+        packed
+    };
+    assert_eq!(search(&flow(&many(&alone)), &index).statistics.omissions, [""; 0]);
+    assert_eq!(search(&flow(&many(&[0xFF; 9])), &index).statistics.omissions, [""; 0]);
+    // What follows is searched, but for what it refers to.
+    let new = [&random(335, 40)[..], &secret].concat();
+    let mut deflate = flate2::Compress::new(flate2::Compression::default(), false);
+    let mut packed = Vec::with_capacity(400);
+    for message in [&[7; 40][..], &new] {
+        packed.clear();
+        deflate.compress_vec(message, &mut packed, flate2::FlushCompress::Sync).unwrap();
+    }
+    let later = frame(0xC2, None, &packed[..packed.len() - 4]);
+    assert_eq!(in_frames(&flow(&[later]), true, &index), [(0, true)]);
     // A broken message after a handshake is one, and random bytes are none.
     let broken = [UPGRADE, &frame(0xC2, Some(MASK), &[0xFF; 40])].concat();
     let omitted = search(&flow(&[broken]), &index).statistics.omissions;
@@ -235,6 +259,31 @@ fn deflated_messages_are_read_with_those_before() {
         omitted.len() == 1 && omitted[0].ends_with("a WebSocket message that cannot be decompressed"),
         "{omitted:?}"
     );
+}
+
+#[test]
+fn repeated_bytes_are_no_frames_and_a_damaged_frame_is_an_omission() {
+    let index = index_of(&[&random(360, 32)]);
+    let omissions = |bytes: &[u8]| Evidence::new().bytes("bytes", bytes).search(&index, |_, _| {}).unwrap().statistics;
+    // The first frame of a message, and empty ones; a control frame with a mask; text.
+    for (begin, repeated) in
+        [(&[0x42, 5, 1, 2, 3, 4, 5][..], &[0][..]), (&[], &[0x88]), (&[], &[0xC2, 0x80]), (b"AB", b"AB")]
+    {
+        for len in [20, 100, 300, 5000] {
+            let bytes = [begin, &repeated.repeat(len)].concat();
+            assert_eq!(omissions(&bytes).omissions, [""; 0], "{begin:02x?} {repeated:02x?} ×{len}");
+        }
+    }
+    let data: Vec<u8> = (0..9).flat_map(|n| frame(0x82, Some([n, 9, 8, n]), &random(370, 99))).collect();
+    let frames = [UPGRADE, &data].concat();
+    assert_eq!(omissions(&frames).omissions, [""; 0]);
+    let closed = [&frames[..], &frame(0x88, Some(MASK), &[3, 0xE8]), &[0xFF; 9]].concat();
+    assert_eq!(omissions(&closed).omissions, [""; 0]);
+    let log = [&frames[..], b"GET / HTTP/1.0\r\n"].concat();
+    assert_eq!(omissions(&log).omissions, [""; 0]);
+    let damaged = [&frames[..], &[0xFF; 9], &data].concat();
+    let omitted = omissions(&damaged).omissions;
+    assert!(omitted.len() == 1 && omitted[0].ends_with("after a frame that is none"), "{omitted:?}");
 }
 
 #[test]
