@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bytes of which some are written as a mark and the byte's number, among bytes that are as they are: quoted-printable
-//! (RFC 2045, 6.7), the escapes of syslog daemons, `cat -v`, `vis`, and forms (the plus of
+//! (RFC 2045, 6.7; RFC 2047, 4.2), the escapes of syslog daemons, `cat -v`, `vis`, and forms (the plus of
 //! `application/x-www-form-urlencoded`).
 
 use super::super::byte_class::{PERCENT, class};
 use super::{hex, percent};
+
+/// Bytes of the name of a charset and of its language: the longest registered name has 45.
+const MAX_CHARSET: usize = 60;
 
 /// The byte of `=C3`, and its length.
 pub fn equals(text: &[u8]) -> Option<(u8, usize)> {
@@ -38,6 +41,36 @@ pub fn quoted_printable(text: &[u8]) -> Option<(u8, usize)> {
             len => at = at.saturating_add(len),
         }
     }
+}
+
+/// The length of the beginning of an encoded word in quoted-printable (RFC 2047, 2): `=?utf-8?Q?`; 0 for none.
+pub fn encoded_word(text: &[u8]) -> usize {
+    let Some((b"=?", rest)) = text.split_first_chunk() else { return 0 };
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'*' | b'.' | b':');
+    let len = rest.iter().take(MAX_CHARSET).take_while(|byte| is_token(byte)).count();
+    match rest.get(len..) {
+        Some([b'?', b'q' | b'Q', b'?', ..]) if len > 0 => len.saturating_add(5),
+        _ => 0,
+    }
+}
+
+/// A symbol of encoded words, in which an underscore is a space, with what is between them before it. See
+/// [`super::symbols::Symbol`].
+pub fn encoded_words(text: &[u8]) -> Option<(u8, usize)> {
+    let mut at = 0usize;
+    if let Some(rest) = text.strip_prefix(b"?=") {
+        let blank = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if encoded_word(rest.get(blank..)?) > 0 {
+            at = blank.saturating_add(2);
+        }
+    }
+    at = at.saturating_add(encoded_word(text.get(at..)?));
+    let rest = text.get(at..)?;
+    let (byte, len) = match rest {
+        [b'_', ..] => (b' ', 1),
+        _ => equals(rest).or_else(|| Some((*rest.first()?, 1)))?,
+    };
+    Some((byte, at.saturating_add(len)))
 }
 
 /// The byte of `#303`, in octal, as rsyslog writes control characters and others than ASCII.
@@ -121,6 +154,8 @@ mod tests {
             out
         };
         assert_eq!(decoded(quoted_printable, b"Gr=C3=BC=C3=9Fe =3D=\r\n a=\n=\nb=zz"), "Grüße = ab=zz".as_bytes());
+        let words = b"=?UTF-8?Q?Gr=C3=BC=C3=9Fe_=5F?=\r\n =?iso-8859-1*de?q?_a?= =?a?= b";
+        assert_eq!(decoded(encoded_words, words), "Grüße _ a?= =?a?= b".as_bytes());
         assert_eq!(decoded(hash_escapes, b"Gr#303#274#303#237e#011#012#0777#101"), "Grüße\t\n#0777#101".as_bytes());
         assert_eq!(decoded(caret_notation, b"GrM-CM-<M-CM-^_e^@^?M-^?M- ^a"), b"Gr\xC3\xBC\xC3\x9Fe\0\x7F\xFF\xA0^a");
         assert_eq!(

@@ -30,6 +30,7 @@ const FORM: usize = 32;
 #[derive(Default)]
 struct Found {
     quoted_printable: Near,
+    encoded_words: Near,
     hashes: Near,
     carets: Near,
     vis: Near,
@@ -83,9 +84,10 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     }
     let mut found = Found::default();
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || scan(simd, &mut found, bytes, prefilter)));
-    let Found { quoted_printable, hashes, carets, vis, pluses } = found;
-    let kinds: [(Near, Encoding, Symbol); 4] = [
+    let Found { quoted_printable, encoded_words, hashes, carets, vis, pluses } = found;
+    let kinds: [(Near, Encoding, Symbol); 5] = [
         (quoted_printable, Encoding::QuotedPrintable, marks::quoted_printable),
+        (encoded_words, Encoding::QuotedPrintable, marks::encoded_words),
         (hashes, Encoding::HashEscapes, marks::hash_escapes),
         (carets, Encoding::CaretNotation, marks::caret_notation),
         (vis, Encoding::CaretNotation, marks::vis_notation),
@@ -142,6 +144,12 @@ fn add(found: &mut Found, bytes: &[u8], at: usize) {
             // The padding of Base64 ends many lines, too.
             let line = bytes.get(at.saturating_sub(LINE)..at).unwrap_or_default();
             found.quoted_printable.add(mark(len), len > 0 && line.contains(&b' '), bytes);
+        }
+        [b'=', b'?', ..] => {
+            let len = marks::encoded_word(rest);
+            if len > 0 {
+                found.encoded_words.marks.push(mark(len));
+            }
         }
         [b'=', ..] => {
             if let Some((byte, len)) = equals(rest) {

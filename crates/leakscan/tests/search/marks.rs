@@ -90,6 +90,21 @@ fn texts_with_few_marks_are_found() {
     }
 }
 
+/// `email.header.Header` of Python, with charset "utf-8" and header encoding `QP`; the second as mail programs fold it.
+#[test]
+fn texts_in_encoded_words_are_found() {
+    let one = "=?utf-8?q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln=3A_wir_treffen_uns_um_neun_=3D_21_Uhr_an_der_alten_Br=C3=BCcke_=C3\
+               =BCber_den_Flu=C3=9F=2C_wie_besprochen=2E?=";
+    let folded = "=?UTF-8?Q?Gr=C3=BC=C3=9Fe_aus_K=C3=B6ln:_wir_treffen_uns_um_neun_=3D_?=\r\n =?UTF-8?Q?21_Uhr_an_der_alten_\
+                  Br=C3=BCcke_=C3=BCber_den_?=\r\n =?UTF-8?Q?Flu=C3=9F,_wie_besprochen.?=";
+    let index = index_of(&[TEXT.as_bytes()]);
+    for text in [one, folded] {
+        for (before, after) in [("", ""), ("Subject: ", "\r\nTo: bob\r\n")] {
+            assert_found([before, text, after].concat().as_bytes(), &index, Encoding::QuotedPrintable, TEXT.len());
+        }
+    }
+}
+
 #[test]
 fn texts_in_forms_are_found() {
     for text in [

@@ -129,6 +129,31 @@ fn texts_by_the_numbers_of_their_characters_are_found_whole() {
     }
 }
 
+/// `[ord(c) for c in text]` of Python, the arguments of JavaScript's `String.fromCodePoint`, and Unicode's notation.
+#[test]
+fn texts_as_lists_of_the_numbers_of_their_characters_are_found_whole() {
+    let writes: [(&str, &str, Write<'_>); 3] = [
+        ("Python", ", ", &|one| u32::from(one).to_string()),
+        ("JavaScript", ",", &|one| format!("0x{:x}", u32::from(one))),
+        ("Unicode", " ", &|one| format!("U+{:04X}", u32::from(one))),
+    ];
+    let mut wide = 0;
+    for known in KNOWN.iter().filter(|known| known.text.chars().any(|one| u32::from(one) > 0xFF)) {
+        for (name, between, write) in writes {
+            let list: Vec<String> = known.text.chars().map(write).collect();
+            let evidence = format!("String.fromCodePoint({})", list.join(between));
+            let index = index_of(&["another text", known.text]);
+            let find = |encodings| hits(evidence.as_bytes(), &index, encodings).iter().any(|hit| hit.whole);
+            assert!(find(Encodings::ALL), "{} as {name}", known.language);
+            // Hexadecimal numbers of four digits are also UTF-16 in hexadecimal.
+            let blind = Encodings::ALL.without(Encoding::WideIntegers).without(Encoding::Hex);
+            assert!(!find(blind), "{} as {name}", known.language);
+            wide += 1;
+        }
+    }
+    assert!(wide > 30, "{wide}");
+}
+
 /// `html.escape`, and `htmlentities` of PHP.
 #[test]
 fn texts_with_named_entities_are_found_whole() {

@@ -2,7 +2,8 @@
 //! Lists of integers, as programs write the bytes of a value: any numerals with filler between them that has no digits.
 //!
 //! A list is read as bytes, or as integers of 16, 32 or 64 bits in either byte order if its numbers need as many. If
-//! the numbers of every second, third or fourth place count the others, they are left out.
+//! the numbers of every second, third or fourth place count the others, they are left out. A list that may be the
+//! characters of a text, of which some are no bytes, is also read as that.
 
 use super::super::super::collected::Collected;
 use super::super::super::decode::numerals::{self, Decimal, Integer};
@@ -157,6 +158,7 @@ impl Lists {
         if numbers.len() > 1 {
             self.add_numbers(sink, &numbers, encoding);
             self.add_columns(sink, &numbers, encoding);
+            self.add_characters(sink, &numbers);
         }
         self.numbers = numbers;
         self.numbers.clear();
@@ -207,6 +209,26 @@ impl Lists {
                 let bytes = bytes.get(..width as usize).unwrap_or_default();
                 let mut push = |byte: &u8| self.wide.push(*byte, *at);
                 if is_little { bytes.iter().for_each(&mut push) } else { bytes.iter().rev().for_each(&mut push) }
+            }
+        }
+    }
+
+    /// Adds the parts of a list that are the characters of a text, in UTF-8. If none is wider than a byte, they are bytes.
+    fn add_characters(&mut self, sink: &mut impl Sink, numbers: &[Number]) {
+        let character = |number: &Number| {
+            let value = u32::try_from(number.integer.magnitude).ok().and_then(char::from_u32);
+            value.filter(|value| !number.integer.is_negative && (!value.is_control() || value.is_whitespace()))
+        };
+        for text in numbers.split(|number| character(number).is_none()) {
+            let is_wide = || text.iter().any(|number| !number.integer.fits(1));
+            if text.len() < FRAGMENT / 4 || !is_wide() {
+                continue;
+            }
+            self.wide.begin(sink);
+            for (number, character) in text.iter().filter_map(|number| Some((number, character(number)?))) {
+                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                    self.wide.push(byte, number.at);
+                }
             }
         }
     }
