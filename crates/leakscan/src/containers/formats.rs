@@ -231,6 +231,20 @@ pub(crate) fn chunk_len(line: &[u8]) -> Option<u64> {
     (is_line && len > 0).then_some(len)
 }
 
+/// The length of the header of a Zstandard frame (RFC 8878, 3.1.1.1). `None` if it is incomplete or invalid.
+pub(crate) fn zstd_header_len(header: &[u8]) -> Option<usize> {
+    let flags = *header.get(4)?;
+    let is_single = flags & 0x20 != 0;
+    let size = match flags >> 6 {
+        0 => usize::from(is_single),
+        1 => 2,
+        2 => 4,
+        _ => 8,
+    };
+    let dictionary = [0usize, 1, 2, 4].get(usize::from(flags & 3))?;
+    (flags & 8 == 0).then_some(size.saturating_add(*dictionary).saturating_add(if is_single { 5 } else { 6 }))
+}
+
 /// Whether these bytes may begin a Zstandard block: a known type, a valid length (RFC 8878, 3.1.1.2).
 pub(crate) fn may_be_zstd_block(block: &[u8]) -> bool {
     let Some(&[low, middle, high]) = block.first_chunk::<3>() else { return false };

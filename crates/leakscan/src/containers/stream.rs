@@ -11,10 +11,12 @@ use super::super::pool::Pool;
 use super::super::sink::StreamSink;
 use super::formats::{
     Format, chunk_len, gzip_header_len, is_usual_gzip, may_be_deflate, may_be_zstd_block, zstd_block_len,
+    zstd_header_len,
 };
 use super::unpack::{self, Progress, Unpack};
 use super::zip::{self, Expected};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
+use ruzstd::decoding::errors::FrameDecoderError;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 /// Bytes that are decompressed before they are handed on.
@@ -85,6 +87,8 @@ enum Fate {
     Broken,
     /// Its decoder would need too much memory.
     TooLarge,
+    /// It refers to a dictionary.
+    Foreign,
     /// A limit ended it, which the sink has reported.
     Limited,
 }
@@ -168,6 +172,7 @@ impl Stream {
             Fate::Open if self.format != Format::Chunked => Some("ends too early"),
             Fate::Broken => Some("cannot be decompressed"),
             Fate::TooLarge => Some("needs too much memory"),
+            Fate::Foreign => Some("needs a dictionary"),
             Fate::Open | Fate::Complete | Fate::Limited => None,
         };
         // Any bytes are a whole LZMA stream of a short length: it has no checksum.
@@ -209,10 +214,21 @@ impl Stream {
             Format::Zstd => {
                 let mut decoder = FrameDecoder::new();
                 decoder.set_max_window_size(MAX_WINDOW);
-                if decoder.reset(&mut rest).is_ok() {
-                    self.is_certain = may_be_zstd_block(rest);
-                    self.state = State::Frame(Box::new(decoder), rest.to_vec());
-                    self.decode_blocks(sink, last);
+                match decoder.reset(&mut rest) {
+                    Ok(()) => {
+                        self.is_certain = may_be_zstd_block(rest);
+                        self.state = State::Frame(Box::new(decoder), rest.to_vec());
+                        self.decode_blocks(sink, last);
+                    }
+                    Err(error) => {
+                        self.is_certain =
+                            zstd_header_len(&header).and_then(|len| header.get(len..)).is_some_and(may_be_zstd_block);
+                        self.fate = match error {
+                            FrameDecoderError::WindowSizeTooBig { .. } => Fate::TooLarge,
+                            FrameDecoderError::DictNotProvided { .. } => Fate::Foreign,
+                            _ => Fate::Broken,
+                        };
+                    }
                 }
             }
             _ => {

@@ -431,3 +431,22 @@ fn zlib_streams_of_every_window_are_found() {
         assert!(!is_found(&search(&other, &index), &[Encoding::Zlib], 0), "{window} {level}");
     }
 }
+
+/// The beginnings of what zstd 1.5.4 wrote with `--ultra -22 --long=31` and with `-D dictionary`.
+#[test]
+fn frames_of_zstandard_with_a_dictionary_or_a_large_window_are_omissions() {
+    let large = hex!("28b52ffd04a8fd19008a4518082a604d0ae9804205811b23");
+    let dictionary = hex!("28b52ffd67e7ad3c74bb5725200073e767f7de7befbdf75a");
+    let index = index_of(&[&random(1, 32)]);
+    for (frame, how) in [(large, "needs too much memory"), (dictionary, "needs a dictionary")] {
+        let evidence = [&[OTHER; 50][..], &frame, &random(2, 700)].concat();
+        let omitted = search(&evidence, &index).statistics.omissions;
+        assert_eq!(omitted, [format!("bytes, byte 50: a Zstandard frame that {how}")]);
+        // Controls: a reserved bit of the header, and a block of a reserved type.
+        for (at, bit) in [(4, 8), (if how.ends_with("memory") { 6 } else { 11 }, 6)] {
+            let mut other = evidence.clone();
+            other[50 + at] |= bit;
+            assert_eq!(search(&other, &index).statistics.omissions, [""; 0]);
+        }
+    }
+}
