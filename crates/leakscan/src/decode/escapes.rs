@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Escapes with a backslash, among bytes that are as they are: `\x12A` of C, Rust and Python, octal `\022` of
-//! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
+//! PostgreSQL and of protocol buffers, decimal `\195` of OCaml, Lua, Haskell and zone files, `\u00e9` of JSON, `\u{e9}`
+//! of Rust, `\n`, `\'` and `\Z` of SQL.
 
 use super::{hex, symbols};
 
@@ -31,6 +32,32 @@ pub fn escape(text: &[u8]) -> Option<(u8, usize)> {
         [b'\\', symbol, ..] => Some((single(symbol)?, 2)),
         _ => None,
     }
+}
+
+/// The byte of a decimal escape of up to three digits, and its length with the `\&` of Haskell after it.
+fn decimal(text: &[u8]) -> Option<(u8, usize)> {
+    let Some((b'\\', rest)) = text.split_first() else { return None };
+    let digits = rest.iter().take(3).take_while(|byte| byte.is_ascii_digit()).count();
+    let value =
+        rest.get(..digits)?.iter().fold(0u16, |sum, digit| sum.wrapping_mul(10).wrapping_add((digit & 15).into()));
+    let end = if rest.get(digits..).is_some_and(|rest| rest.starts_with(b"\\&")) { 2 } else { 0 };
+    (digits > 0).then(|| Some((u8::try_from(value).ok()?, digits.saturating_add(end).saturating_add(1))))?
+}
+
+/// The length of the escape at the beginning of a text, of any kind.
+pub fn len(text: &[u8]) -> Option<usize> {
+    escape(text).or_else(|| decimal(text)).map(|(_, len)| len)
+}
+
+/// Whether some text begins with an escape that is decimal and cannot be octal.
+pub fn is_decimal(text: &[u8]) -> bool {
+    let is_high = |digit: &u8| matches!(digit, b'8' | b'9');
+    decimal(text).is_some() && text.iter().skip(1).take(3).take_while(|byte| byte.is_ascii_digit()).any(is_high)
+}
+
+/// A symbol of text with decimal escapes. See [`super::symbols::Symbol`].
+pub fn decimal_symbol(text: &[u8]) -> Option<(u8, usize)> {
+    decimal(text).or_else(|| symbol(text))
 }
 
 fn single(symbol: u8) -> Option<u8> {

@@ -4,7 +4,7 @@
 //! Bytes that are as they are have been searched where they are; only the surroundings of encoded bytes are decoded.
 
 use super::super::containers::formats::is_pair;
-use super::super::decode::symbols::{AnySymbol, Places};
+use super::super::decode::symbols::{self, AnySymbol, Places};
 use super::super::decode::{escapes, latin1, wide};
 use super::super::encoding::Encoding;
 use super::super::false_positives::{NEAR, ends_text};
@@ -35,17 +35,20 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
 fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     let mut runs = EscapedRuns::new(sink, Encoding::Escapes, AnySymbol::Byte(escapes::symbol), escapes::byte_of);
     let mut lone = EscapedRuns::new(sink, Encoding::Escapes, AnySymbol::Byte(escapes::symbol), escapes::byte_of).lone();
+    let decimal = AnySymbol::Byte(escapes::decimal_symbol);
+    let mut decimal = EscapedRuns::new(sink, Encoding::Escapes, decimal, |_, at| at);
     let places = prefilter.escapes.iter().map(|&at| at as usize);
-    let mut all =
-        places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
+    let mut all = places.filter_map(|at| Some((at, at.saturating_add(escapes::len(bytes.get(at..)?)?)))).peekable();
     while let Some((first, mut last)) = all.next() {
         // The bytes between two runs may be decoded with both: a fragment of the second may begin in the first.
         let from = first.saturating_sub(CONTEXT);
         let alone = last;
+        let mut is_decimal = escapes::is_decimal(bytes.get(first..).unwrap_or_default());
         while let Some((at, end)) = all.next_if(|(at, _)| *at < last.saturating_add(CONTEXT)) {
             if at >= last {
                 last = end;
             }
+            is_decimal = is_decimal || escapes::is_decimal(bytes.get(at..).unwrap_or_default());
         }
         let run = from..last.saturating_add(CONTEXT).min(bytes.len());
         if last == alone && !prefilter.has_stream(&run) && is_lone(bytes, first) {
@@ -54,10 +57,15 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
             let end = last.saturating_add(FRAGMENT - 1).min(bytes.len());
             lone.add(sink, bytes.get(from..end).unwrap_or_default(), from, escapes::decode);
         } else {
-            runs.add(sink, bytes.get(run).unwrap_or_default(), from, escapes::decode);
+            let run = bytes.get(run).unwrap_or_default();
+            runs.add(sink, run, from, escapes::decode);
+            if is_decimal {
+                decimal.add(sink, run, from, |text, out| _ = symbols::decode(escapes::decimal_symbol, text, out));
+            }
         }
     }
     lone.finish(sink);
+    decimal.finish(sink);
     runs.finish(sink);
 }
 

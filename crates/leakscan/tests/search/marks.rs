@@ -105,6 +105,34 @@ fn texts_in_encoded_words_are_found() {
     }
 }
 
+/// A writer of bytes and the numbers of those that it escapes.
+type Language = (&'static str, fn(u8) -> String);
+
+/// `%S` of OCaml, `show` of Haskell, `%q` of Lua, and the master files of DNS (RFC 1035, 5.1).
+#[test]
+fn decimal_escapes_among_characters_are_found() {
+    let languages: [Language; 4] = [
+        ("OCaml", |byte| format!("\\{byte:03}")),
+        ("Haskell", |byte| format!("\\{byte}\\&")),
+        ("Lua", |byte| format!("\\{byte:03}")),
+        ("DNS", |byte| format!("\\{byte:03}")),
+    ];
+    for (name, write) in languages {
+        for key in 0..KEYS {
+            let secret = random(key, 32);
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b' ' && name != "DNS";
+            let text: String = secret
+                .iter()
+                .map(|byte| if is_plain(byte) { char::from(*byte).into() } else { write(*byte) })
+                .collect();
+            assert_found(format!("key = \"{text}\"").as_bytes(), &index_of(&[&secret]), Encoding::Escapes, 32);
+        }
+        let text: String =
+            TEXT.bytes().map(|byte| if byte.is_ascii() { char::from(byte).into() } else { write(byte) }).collect();
+        assert_found(text.as_bytes(), &index_of(&[TEXT.as_bytes()]), Encoding::Escapes, TEXT.len());
+    }
+}
+
 #[test]
 fn texts_in_forms_are_found() {
     for text in [
