@@ -18,7 +18,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 use lz4_flex::frame::FrameEncoder as Lz4Encoder;
-use lzma_rust2::{XzOptions, XzWriter};
+use lzma_rust2::{DICT_SIZE_MIN, XzOptions, XzWriter};
 use std::io::Write;
 
 /// Bytes of an HTTP chunk: fewer than a fragment.
@@ -64,9 +64,8 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Lzf => pages::redis(bytes),
         Encoding::PgLog => pages::wal(bytes),
         Encoding::Png => png(bytes),
-        Encoding::Bzip2 => finished(BzEncoder::new(Vec::new(), bzip2::Compression::best()), bytes, BzEncoder::finish),
-        Encoding::Lzma => XzWriter::new(Vec::new(), XzOptions::default())
-            .map_or_else(|_| Vec::new(), |xz| finished(xz, bytes, XzWriter::finish)),
+        Encoding::Bzip2 => finished(BzEncoder::new(Vec::new(), bzip2::Compression::fast()), bytes, BzEncoder::finish),
+        Encoding::Lzma => xz(bytes),
         Encoding::Lz4 => finished(Lz4Encoder::new(Vec::new()), bytes, |lz4| lz4.finish().map_err(Into::into)),
         Encoding::Snappy => finished(snap::write::FrameEncoder::new(Vec::new()), bytes, |snappy| {
             snappy.into_inner().map_err(|error| error.into_error())
@@ -99,6 +98,13 @@ fn websocket(bytes: &[u8]) -> Vec<u8> {
     let masked: Vec<u8> = bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     let len = 0x80 | u8::try_from(bytes.len()).unwrap_or(0).min(125);
     [b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n\x82", &[len][..], &mask, &masked].concat()
+}
+
+/// With the smallest dictionary: the encoder clears tables of its size, which takes longer than all the rest.
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut options = XzOptions::with_preset(0);
+    options.lzma_options.dict_size = DICT_SIZE_MIN;
+    XzWriter::new(Vec::new(), options).map_or_else(|_| Vec::new(), |xz| finished(xz, bytes, XzWriter::finish))
 }
 
 fn finished<W: Write>(mut encoder: W, bytes: &[u8], finish: fn(W) -> std::io::Result<Vec<u8>>) -> Vec<u8> {

@@ -25,11 +25,15 @@ pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (
 }
 
 fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: Encoding) -> (usize, usize) {
-    // Some encodings leave letters unchanged: a half that consists of them does not test the decoder.
-    let is_changed = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
-    let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger, |half| is_changed(half) && !is_ambiguous(half, encoding))
+    let written = |half: &[u8]| {
+        let written = encode(half, encoding);
+        // Some encodings leave letters unchanged: a half that consists of them does not test the decoder.
+        let is_changed = encoding == Encoding::Raw || written != half;
+        (is_changed && !is_ambiguous(half, encoding)).then_some(written)
+    };
+    let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger, written)
         .enumerate()
-        .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
+        .map(|(number, (id, written))| (id, format!("{number}"), [&AROUND, &written[..], &AROUND].concat()))
         .collect();
     let evidence = Evidence::new().with_encodings(encodings);
     let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
@@ -45,17 +49,18 @@ fn outermost(hit: &Hit) -> Encoding {
     hit.encoding.first().copied().unwrap_or(Encoding::Raw)
 }
 
-/// Second halves of keys from all over the run that are suitable, without those that have too few distinct bytes to be
-/// searched for.
-fn halves(ledger: &Ledger, is_suitable: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (Id, &[u8])> {
+/// Second halves of keys from all over the run as they are written, without those that are not suitable, and those that
+/// have too few distinct bytes to be searched for.
+fn halves(ledger: &Ledger, write: impl Fn(&[u8]) -> Option<Vec<u8>>) -> impl Iterator<Item = (Id, Vec<u8>)> {
     let is_key = |value: &Value| value.class == Class::Secret && value.len == 2 * FRAGMENT;
     let keys: Vec<Id> = ledger.values().filter(|(_, value)| is_key(value)).map(|(id, _)| id).collect();
     let step = (keys.len() / PLANTED).max(1);
     let half = |id: &Id| {
         let half = ledger.bytes(*id)?.get(FRAGMENT..)?;
-        (is_distinctive(half) && is_suitable(half)).then_some((*id, half))
+        let written = is_distinctive(half).then(|| write(half))??;
+        Some((*id, written))
     };
-    let chosen: Vec<(Id, &[u8])> = keys.chunks(step).filter_map(|keys| keys.iter().find_map(half)).collect();
+    let chosen: Vec<(Id, Vec<u8>)> = keys.chunks(step).filter_map(|keys| keys.iter().find_map(half)).collect();
     chosen.into_iter()
 }
 

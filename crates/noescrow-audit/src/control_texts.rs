@@ -5,7 +5,8 @@
 
 use super::ledger::Ledger;
 use super::value::{Id, PLAINTEXT};
-use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Form, Index, Needles, is_distinctive};
+use core::ops::Range;
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Form, Hit, Index, Needles, is_distinctive};
 
 /// The number of texts of the run that are planted.
 const PLANTED: usize = 8;
@@ -66,12 +67,12 @@ pub(super) fn control_of_texts(ledger: &Ledger, index: &Index, encodings: Encodi
     let mut written: Vec<Vec<Planted>> = Vec::new();
     for (_, write) in by_number.iter().filter(|(encoding, _)| encodings.contains(*encoding)) {
         let write = |text: &String| text.chars().map(write).collect::<String>().into_bytes();
-        written.push(texts.iter().map(|(id, text)| Planted::new(*id, text, &write(text))).collect());
+        written.push(texts.iter().map(|(id, text)| Planted::new(*id, text, write(text))).collect());
     }
     for form in Form::charsets() {
         let write = |(id, text): &(Id, String)| {
             let bytes = form.write(text).filter(|bytes| bytes.windows(FRAGMENT).any(is_distinctive))?;
-            Some(Planted::new(*id, text, &bytes))
+            Some(Planted::new(*id, text, bytes))
         };
         written.push(texts.iter().filter_map(write).collect());
     }
@@ -90,22 +91,29 @@ struct Planted {
 }
 
 impl Planted {
-    fn new(id: Id, text: &str, bytes: &[u8]) -> Self {
-        Self { id, len: text.len(), bytes: [&AROUND, bytes, &AROUND].concat() }
+    fn new(id: Id, text: &str, bytes: Vec<u8>) -> Self {
+        Self { id, len: text.len(), bytes }
     }
 }
 
-/// How many of these texts the search finds, each in one piece.
+/// How many of these texts the search finds, each in one piece and where it is.
 fn found_of(texts: &[Planted], index: &Index, encodings: Encodings) -> usize {
-    let named: Vec<(String, &Planted)> = (0..).zip(texts).map(|(number, text)| (format!("{number}"), text)).collect();
-    let evidence = Evidence::new().with_encodings(encodings);
-    let evidence = named.iter().fold(evidence, |evidence, (name, text)| evidence.bytes(name, &text.bytes));
+    let mut all = AROUND.to_vec();
+    let mut places = Vec::new();
+    for text in texts {
+        let start = all.len();
+        all.extend_from_slice(&text.bytes);
+        places.push((text, start as u64..all.len() as u64));
+        all.extend_from_slice(&AROUND);
+    }
+    let evidence = Evidence::new().with_encodings(encodings).bytes("texts of the control", &all);
     let (found, _) = evidence.search_all(index, |_, _| {});
-    let is_found = |(name, text): &&(String, &Planted)| {
+    let is_found = |(text, place): &&(&Planted, Range<u64>)| {
         let least = text.len.saturating_sub(MAX_CUT);
-        found.hits.iter().any(|hit| hit.source == *name && hit.id == text.id && hit.range.len() >= least)
+        let is_it = |hit: &Hit| hit.id == text.id && hit.range.len() >= least && place.contains(&hit.offset);
+        found.hits.iter().any(is_it)
     };
-    named.iter().filter(is_found).count()
+    places.iter().filter(is_found).count()
 }
 
 /// Texts of the run that have characters other than ASCII, from all over it.

@@ -77,6 +77,13 @@ impl Run {
         Self::with(b"a text that is long enough")
     }
 
+    /// With a file of its own for each.
+    fn verdict_on<'a>(&self, held: impl Iterator<Item = &'a [u8]>) -> Verdict {
+        let audit = Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire);
+        let named = held.enumerate().map(|(number, held)| (format!("file {number}"), held));
+        named.fold(audit, |audit, (name, held)| audit.server_saw(&name, held)).known(Evidence::new()).verdict()
+    }
+
     fn verdict(&self, held: &[u8]) -> Verdict {
         let audit = Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire);
         audit.server_saw("disk", held).known(Evidence::new()).verdict()

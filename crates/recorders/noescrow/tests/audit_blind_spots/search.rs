@@ -157,10 +157,19 @@ fn key_is_found_in_every_encoding_that_servers_write() {
     for (name, encode) in WAYS {
         let run = Run::new();
         let key = key(&run);
-        for lead in 0..9 {
-            let held = [&b"\x80\x81\x82\x83\x84\x85\x86\x87\x88"[..lead], b" ", &encode(&key), b" \xFF"].concat();
-            let verdict = run.verdict(&held);
-            assert_eq!(kinds(&verdict), [FindingKind::SecretInEvidence], "{name} after {lead}: {verdict}");
+        // At each place in a word, in a file of its own.
+        let lead = b"\x80\x81\x82\x83\x84\x85\x86\x87\x88";
+        let held: Vec<Vec<u8>> =
+            (0..lead.len()).map(|len| [&lead[..len], b" ", &encode(&key), b" \xFF"].concat()).collect();
+        // A search lists sixteen places of a value, and two encodings of some of these.
+        for held in held.chunks(5) {
+            let verdict = run.verdict_on(held.iter().map(Vec::as_slice));
+            assert_eq!(kinds(&verdict), [FindingKind::SecretInEvidence], "{name}: {verdict}");
+            for number in 0..held.len() {
+                let source = format!("file {number}");
+                let is_there = verdict.findings[0].places.iter().any(|place| place.source == source);
+                assert!(is_there, "{name} in {source}: {verdict}");
+            }
         }
         let verdict = run.verdict(&encode(&key[9..27]));
         assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence], "{name}: {verdict}");
