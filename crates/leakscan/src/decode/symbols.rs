@@ -2,7 +2,7 @@
 //! Text in which one symbol of one or more characters encodes each byte: escapes, percent-encoding, Latin-1 in UTF-8.
 
 use super::characters::TextSymbol;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 
 /// The byte that the symbol at the beginning of some text encodes, and the symbol's length; `None` at the end of a run.
 pub type Symbol = fn(&[u8]) -> Option<(u8, usize)>;
@@ -37,17 +37,52 @@ pub(super) fn next_pair(bytes: &[u8], from: usize, is_such: impl Fn(u8, u8) -> b
     Some(from.saturating_add(skipped).saturating_add(at))
 }
 
-/// The last number that was located in a text, and its index. Look-ups in ascending order walk through the text once,
-/// and not from its beginning for each.
+/// Numbers between two places that are remembered: as many symbols are walked through at most twice for each look-up.
+const STRIDE: usize = 16;
+
+/// Places that were located in a text: numbers, and their indices, in ascending order. Look-ups walk from the nearest one,
+/// and not from the beginning of the text.
 #[derive(Debug, Default)]
-pub struct Cursor(Cell<(usize, usize)>);
+struct Known {
+    /// At least [`STRIDE`] numbers apart.
+    places: RefCell<Vec<(usize, usize)>>,
+    last: Cell<(usize, usize)>,
+}
+
+impl Known {
+    /// The last known place that is not after `number`.
+    fn before(&self, number: usize) -> (usize, usize) {
+        let last = self.last.get();
+        if last.0 <= number && number.saturating_sub(last.0) < STRIDE {
+            return last;
+        }
+        let known = self.places.borrow();
+        let after = known.partition_point(|place| place.0 <= number);
+        after.checked_sub(1).and_then(|before| known.get(before)).copied().unwrap_or((0, 0))
+    }
+
+    /// Remembers a place: the last one, and others that are far from each other.
+    fn add(&self, place: (usize, usize)) {
+        self.last.set(place);
+        let mut known = self.places.borrow_mut();
+        let after = known.partition_point(|other| other.0 <= place.0);
+        let before = after.checked_sub(1).and_then(|before| known.get(before)).map_or(0, |before| before.0);
+        let next = known.get(after).map_or(usize::MAX, |next| next.0);
+        if place.0.saturating_sub(before) >= STRIDE && next.saturating_sub(place.0) >= STRIDE {
+            known.insert(after, place);
+        }
+    }
+}
+
+/// The indices of numbered symbols in a text.
+#[derive(Debug, Default)]
+pub struct Cursor(Known);
 
 impl Cursor {
     /// The index in the text of number `index`. `walk` finds it from an earlier number and its index, or from 0 and 0.
     pub fn of(&self, index: usize, walk: impl FnOnce((usize, usize), usize) -> usize) -> usize {
-        let last = self.0.get();
-        let at = walk(if last.0 <= index { last } else { (0, 0) }, index);
-        self.0.set((index, at));
+        let at = walk(self.0.before(index), index);
+        self.0.add((index, at));
         at
     }
 }
@@ -76,8 +111,8 @@ impl AnySymbol {
 pub struct Places<'a> {
     symbol: AnySymbol,
     run: &'a [u8],
-    /// Of the last symbol that was located: the index of its first byte, and its own.
-    last: Cell<(usize, usize)>,
+    /// Of symbols: the index of the first byte, and their own.
+    known: Known,
 }
 
 impl<'a> Places<'a> {
@@ -87,23 +122,70 @@ impl<'a> Places<'a> {
     }
 
     /// The places of a run of these symbols.
-    pub const fn any(symbol: AnySymbol, run: &'a [u8]) -> Self {
-        Self { symbol, run, last: Cell::new((0, 0)) }
+    pub fn any(symbol: AnySymbol, run: &'a [u8]) -> Self {
+        Self { symbol, run, known: Known::default() }
     }
 
-    /// The index of the symbol of the byte at `index`; the end of the run for an index after the last byte. Look-ups in
-    /// ascending order walk through the run once.
+    /// The index of the symbol of the byte at `index`; the end of the run for an index after the last byte.
     pub fn of(&self, index: usize) -> usize {
-        let last = self.last.get();
-        let (mut first, mut at) = if last.0 <= index { last } else { (0, 0) };
+        let (mut first, mut at) = self.known.before(index);
+        let mut start = first;
         while let Some((bytes, len)) = self.symbol.lens(self.run.get(at..).unwrap_or_default()) {
             let next = first.saturating_add(bytes);
             if next > index {
                 break;
             }
             (first, at) = (next, at.saturating_add(len));
+            if first.saturating_sub(start) >= STRIDE {
+                self.known.add((first, at));
+                start = first;
+            }
         }
-        self.last.set((first, at));
+        self.known.last.set((first, at));
         at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    thread_local! {
+        static READ: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Two characters for each byte, which are counted.
+    fn pair(text: &[u8]) -> Option<(u8, usize)> {
+        READ.set(READ.get() + 1);
+        Some((*text.get(1)?, 2))
+    }
+
+    #[test]
+    fn places_in_any_order_are_right_and_few_symbols_are_read_for_each() {
+        let text = vec![0; 20_000];
+        let places = Places::new(pair, &text);
+        let bytes = text.len() / 2;
+        // Ranges in ascending order, both ends of the text in turn, and strides over it.
+        let ascending = (0..bytes).flat_map(|at| [at, at + 16, at + 1]);
+        let ends = (0..bytes).map(|at| if at % 2 == 0 { at } else { bytes - at });
+        let strides = (0..bytes).map(|at| at * 7919 % bytes);
+        let orders: Vec<usize> = ascending.chain(ends).chain(strides).collect();
+        READ.set(0);
+        for &index in &orders {
+            assert_eq!(places.of(index), 2 * index.min(bytes));
+        }
+        let read = READ.get();
+        assert!(read <= orders.len() * (2 * STRIDE + 1) + bytes, "{read} symbols for {} look-ups", orders.len());
+        // The same with a cursor, whose caller walks.
+        let (cursor, mut walked) = (Cursor::default(), 0);
+        for &index in &orders {
+            let at = cursor.of(index, |(known, at), index| {
+                assert!(known <= index && at == 2 * known);
+                walked += index - known;
+                2 * index
+            });
+            assert_eq!(at, 2 * index);
+        }
+        assert!(walked <= orders.len() * 2 * STRIDE + 2 * bytes, "{walked} symbols for {} look-ups", orders.len());
     }
 }
