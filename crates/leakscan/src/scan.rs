@@ -254,9 +254,13 @@ impl<'i> Search<'i> {
     /// one level above.
     fn omit_depth(&mut self, decoded: &Decoded<'_>, parent: &Frame<'_>) {
         // A row of backslashes can be unescaped without end, also as `vis` escapes. No program escapes so often, and it
-        // holds no fragment.
+        // holds no fragment. What follows it may be decoded as something else at last.
         let unescapes = |step| matches!(step, Encoding::Escapes | Encoding::CaretNotation);
         if unescapes(decoded.encoding) && parent.chain.ends_in(unescapes, MAX_DEPTH / 2) {
+            return;
+        }
+        let widens = |step| unescapes(step) || matches!(step, Encoding::Utf16Le | Encoding::Utf16Be);
+        if parent.chain.steps().filter(|step| widens(*step)).count() >= MAX_DEPTH.saturating_sub(1) {
             return;
         }
         // Every word with a digit is a number in some base: at this depth, such an omission would be false.

@@ -245,11 +245,13 @@ pub(crate) fn zstd_header_len(header: &[u8]) -> Option<usize> {
     (flags & 8 == 0).then_some(size.saturating_add(*dictionary).saturating_add(if is_single { 5 } else { 6 }))
 }
 
-/// Whether these bytes may begin a Zstandard block: a known type, a valid length (RFC 8878, 3.1.1.2).
+/// Whether these bytes may begin a Zstandard block: a known type, a valid length (RFC 8878, 3.1.1.2), and some content
+/// unless it is the last. Programs that know the magic bytes have zeros after them.
 pub(crate) fn may_be_zstd_block(block: &[u8]) -> bool {
     let Some(&[low, middle, high]) = block.first_chunk::<3>() else { return false };
     let header = u32::from_le_bytes([low, middle, high, 0]);
-    header >> 1 & 3 != 3 && header >> 3 <= MAX_ZSTD_BLOCK
+    let (is_last, len) = (header & 1 != 0, header >> 3);
+    header >> 1 & 3 != 3 && len <= MAX_ZSTD_BLOCK && (is_last || len > 0)
 }
 
 /// The length of the Zstandard block that `bytes` begin with: its header and content and, after the last block, a

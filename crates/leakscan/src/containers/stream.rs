@@ -7,6 +7,7 @@
 //! a stream is searched up to the point where it ends, fails or is cut, so that half an archive counts for what it
 //! holds. The other half is an omission, and so is a format that is recognised and has no decoder here.
 
+use super::super::false_positives::{SAMPLE, may_be_compressed};
 use super::super::pool::Pool;
 use super::super::sink::StreamSink;
 use super::formats::{
@@ -71,6 +72,8 @@ pub(crate) struct Stream {
     /// What a ZIP entry decompresses to.
     expected: Option<Expected>,
     fate: Fate,
+    /// The beginning of a zlib stream that did not fail in it.
+    sample: Vec<u8>,
     /// It begins with the first byte of its layer.
     is_first: bool,
     /// Its header is too long to occur by chance.
@@ -117,7 +120,8 @@ impl Stream {
         // An LZ4 stream of the legacy format is one when a block has been decompressed; of LZMA, see `unpack`.
         let is_certain = matches!(state, State::Other(_)) && !matches!(format, Format::Lz4Legacy | Format::Lzma);
         let (crc, fate, expected) = (Crc::new(), Fate::Open, None);
-        Self { state, read: 0, out: 0, format, crc, expected, fate, is_first, is_certain, chunks_len: 0 }
+        let sample = Vec::new();
+        Self { state, read: 0, out: 0, format, crc, expected, fate, sample, is_first, is_certain, chunks_len: 0 }
     }
 
     pub(crate) const fn format(&self) -> Format {
@@ -184,15 +188,18 @@ impl Stream {
     }
 
     /// Whether this is too unlikely to be a random match.
-    const fn is_recognised(&self) -> bool {
+    fn is_recognised(&self) -> bool {
         // A decoder of LZMA makes plenty of any bytes.
         self.is_certain || self.is_plausible() && !matches!(self.format, Format::Lzma)
     }
 
     /// Whether this is likely to be a stream, and one that hides its content: output no longer than the input was
     /// stored (one random match of 2^18 is followed by such a block), and lies in the evidence as it is.
-    const fn is_plausible(&self) -> bool {
-        self.out >= PLAUSIBLE && self.read >= PLAUSIBLE_INPUT && self.out > self.read
+    fn is_plausible(&self) -> bool {
+        self.out >= PLAUSIBLE
+            && self.read >= PLAUSIBLE_INPUT
+            && self.out > self.read
+            && (self.format != Format::Zlib || may_be_compressed(&self.sample))
     }
 
     fn read_header(&mut self, sink: &mut impl StreamSink, format: Format, header: Vec<u8>, last: bool) {
@@ -243,6 +250,7 @@ impl Stream {
 
     fn inflate(&mut self, sink: &mut impl StreamSink, mut bytes: &[u8]) {
         let State::Deflate(mut inflater) = core::mem::replace(&mut self.state, State::Done) else { return };
+        let beginning = bytes.get(..SAMPLE).unwrap_or(bytes);
         let mut output = sink.pool().take_output();
         output.resize(OUTPUT, 0);
         let goes_on = loop {
@@ -279,6 +287,9 @@ impl Stream {
                 }
             }
         };
+        if self.format == Format::Zlib && (goes_on || self.read >= PLAUSIBLE_INPUT) {
+            self.sample.extend(beginning.iter().take(SAMPLE.saturating_sub(self.sample.len())));
+        }
         if goes_on {
             self.state = State::Deflate(inflater);
         } else {

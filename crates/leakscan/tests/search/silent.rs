@@ -47,6 +47,36 @@ fn rows_of_backslashes_are_no_omission() {
     assert_eq!(omissions(&nested(b"/usr/lib/ssl/record/methods", 7)).len(), 1);
 }
 
+/// What follows a row of backslashes is text in some alphabet, and a table of 16-bit numbers is text of which every other
+/// pair is text again.
+#[test]
+fn rows_of_backslashes_in_tables_are_no_omission() {
+    let table = b"8::=<=>@@8BD<>:HHLLLLHPPPHLLLLLPXPLLPLLPXLOTTXTXUX\\\\T\\\\Z[\\`\\^\\^d`\\\\^Ud\\`Xd``d[^\\MNOPQQQQRRRRSSTTTTUUUVVVWXYYYYYZ[";
+    let rows = b"[[\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\]]^^^^^____``aaabbccccccccddddeeefffgghhiijjkkllmmnnooppqqrrssttuuvv0123456789";
+    for bytes in [&table[..], rows] {
+        for width in [1, 2, 4] {
+            let wide: Vec<u8> = bytes.iter().flat_map(|byte| [&[*byte][..], &vec![0; width - 1]].concat()).collect();
+            assert_eq!(omissions(&[b"\0\0", &wide[..], b"\0\0"].concat()), [""; 0], "{width}");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_stream_within_a_program_is_an_omission() {
+    let numbers: Vec<u8> =
+        (0..20_000u32).flat_map(|n| format!("{},", n.wrapping_mul(2_654_435_761) >> 12).into_bytes()).collect();
+    let program: Vec<u8> = b"\x48\x89\xE5\x48\x83\xEC\x10\0".iter().cycle().take(5_000).copied().collect();
+    for (name, stream) in [("gzip", gzip(&numbers)), ("zlib", zlib(&numbers)), ("zstd", zstd(&numbers))] {
+        for at in [stream.len() / 2, stream.len() - 300] {
+            let mut damaged = stream.clone();
+            damaged[at..at + 100].fill(0xFF);
+            let held = [&program[..], &damaged, &program].concat();
+            assert_eq!(omissions(&held).len(), 1, "{name} damaged at {at}");
+            assert_eq!(omissions(&[&program[..], &stream, &program].concat()), [""; 0], "{name}");
+        }
+    }
+}
+
 /// Streams with bytes that look like an escape: their copies, in which that is decoded, are broken.
 #[test]
 fn a_stream_that_is_broken_in_a_copy_and_whole_below_is_no_omission() {
