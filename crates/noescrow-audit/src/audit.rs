@@ -11,7 +11,7 @@ use super::tape::Tape;
 use super::trace::TraceError;
 use super::verdict::Verdict;
 use core::fmt;
-use leakscan::Evidence;
+use leakscan::{Evidence, printable};
 use std::io::Read;
 use std::path::Path;
 
@@ -72,8 +72,8 @@ impl<'a> Audit<'a> {
     #[must_use]
     pub fn run_at(mut self, time: &str, host: &str, options: &[String]) -> Self {
         self.manifest.time = Some(time.into());
-        self.manifest.host = Some(host.into());
-        self.manifest.options = options.to_vec();
+        self.manifest.host = Some(printable(host).to_string());
+        self.manifest.options = options.iter().map(|option| printable(option).to_string()).collect();
         self
     }
 

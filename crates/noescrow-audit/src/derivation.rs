@@ -7,6 +7,7 @@ use super::closure::{Closure, Known};
 use super::finding::{DerivationStep, EvidencePlace, Finding, FindingKind};
 use super::ledger::{Flaw, Ledger};
 use super::value::{Id, index};
+use leakscan::printable;
 use std::collections::{BTreeMap, HashMap};
 
 /// Places in the evidence that a finding lists.
@@ -29,7 +30,7 @@ impl Derivations<'_> {
 
     fn operation(&self, operation: u32) -> String {
         let Some(performed) = self.ledger.operations.get(index(operation)) else { return String::new() };
-        let step = self.ledger.steps.get(usize::from(performed.step)).map_or("", String::as_str);
+        let step = printable(self.ledger.steps.get(usize::from(performed.step)).map_or("", String::as_str));
         format!("{} at {step} (operation {operation})", self.ledger.participant_name(performed.participant))
     }
 

@@ -2,7 +2,7 @@
 //! [`Finding`]: something that an audit found, where it was found, and how it was derived.
 
 use core::fmt;
-use leakscan::Hit;
+use leakscan::{Hit, printable};
 use serde::Serialize;
 
 /// What kind of finding it is.
@@ -79,7 +79,8 @@ impl EvidencePlace {
     pub(super) fn of(hit: Hit) -> Self {
         let encoding = hit.encoding.iter().map(ToString::to_string).collect::<Vec<_>>().join(" > ");
         let form = hit.form.map(|form| form.to_string());
-        Self { source: hit.source, offset: hit.offset, encoding, form, from: hit.range.start, to: hit.range.end }
+        let source = printable(&hit.source).to_string();
+        Self { source, offset: hit.offset, encoding, form, from: hit.range.start, to: hit.range.end }
     }
 
     /// A lower bound of the source's byte after the last: where that byte is if the value is not encoded.

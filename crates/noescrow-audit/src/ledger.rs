@@ -17,6 +17,7 @@ use super::profile::Profile;
 use super::trace::Participant;
 use super::value::{GIVEN, Id, NameInProfile, ParticipantId, Value, What, index};
 use super::well_known::is_well_known;
+use leakscan::printable;
 use rows::RowStores;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -238,9 +239,10 @@ impl Ledger {
         self.operations.len()
     }
 
-    /// A participant's name.
+    /// A participant's name, as text that is safe to show.
     pub(crate) fn participant_name(&self, participant: ParticipantId) -> String {
-        self.participants.get(index(participant)).map_or_else(String::new, |participant| participant.name.clone())
+        let participant = self.participants.get(index(participant));
+        participant.map_or_else(String::new, |participant| printable(&participant.name).to_string())
     }
 
     /// The number of the operation that is being ingested.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Manifest`]: which tool examined what, when and where, so that somebody else can repeat it.
 
+use leakscan::printable;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
@@ -44,7 +45,7 @@ impl Manifest {
 
     pub(super) fn add_evidence(&mut self, pieces: &[leakscan::Piece], unlisted: u64) {
         self.evidence.extend(pieces.iter().map(|piece| Piece {
-            name: leakscan::printable(&piece.name).to_string(),
+            name: printable(&piece.name).to_string(),
             bytes: piece.bytes,
             sha256: piece.sha256.map(|digest| hex(&digest)),
         }));
@@ -66,7 +67,7 @@ impl<R: Read> Hashing<R> {
 
     /// What was read, as a piece of this name.
     pub(super) fn into_piece(self, name: String) -> Piece {
-        Piece { name, bytes: self.bytes, sha256: Some(hex(&self.digest.finalize())) }
+        Piece { name: printable(&name).to_string(), bytes: self.bytes, sha256: Some(hex(&self.digest.finalize())) }
     }
 }
 

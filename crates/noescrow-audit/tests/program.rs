@@ -391,3 +391,50 @@ fn a_baseline_that_is_evidence_is_refused() {
     folder.refused(&[&common[..], &["--known", "absent"]].concat(), "absent: ");
     folder.refused(&[&common[..], &["--known", "run.trace"]].concat(), "contains every secret");
 }
+
+/// What acts on a terminal or a page: control characters of both sets, and those that turn the direction of text.
+fn acts(text: &str) -> bool {
+    let is_harmful =
+        |one: char| one.is_control() && one != '\n' || matches!(one, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    text.chars().any(is_harmful) || text.lines().skip(1).any(|line| line.starts_with("HOLDS"))
+}
+
+#[cfg(unix)]
+#[test]
+fn names_do_not_act_on_the_terminal() {
+    let hostile = "\x1b[2J\r\nHOLDS\u{9b}31m\u{202e}";
+    let folder = Folder::new("hostile names");
+    let tape = Tape::to_writer(File::create(folder.path("hostile.trace")).unwrap());
+    let secret: [u8; 32] = core::array::from_fn(|at| (at as u8).wrapping_mul(91) ^ 0x17);
+    let device = tape.device(&format!("Bob{hostile}")).unwrap();
+    device.given(hostile, &secret);
+    drop(device);
+    tape.finish().unwrap();
+    let name = format!("server/{hostile}");
+    folder.write(&name, &secret);
+    folder.write(&format!("server/text{hostile}"), toy::TEXTS[0]);
+    folder.write(&format!("server/cut{hostile}"), b"\x1F\x8B\x08\0\0\0\0\0\0\x03\x4B");
+    std::os::unix::fs::symlink("/", folder.path(&format!("server/link{hostile}"))).unwrap();
+    // The name of a field of the profile, and one that the profile does not have.
+    let json_name = hostile.replace('\x1b', "\\u001b").replace('\r', "\\r").replace('\n', "\\n");
+    folder.write("hostile.json", toy::PROFILE.replace("toy chain key", &format!("key{json_name}")).as_bytes());
+    let common = ["--trace", "run.trace", "--profile", "hostile.json"];
+    let both = [&common[..], &["--trace", "hostile.trace"]].concat();
+    for arguments in [
+        [&both[..], &["--evidence", "server", "leak", "--known", "none"]].concat(),
+        [&both[..], &["--evidence", "server", "leak", "--json"]].concat(),
+        [&both[..], &["--evidence", &name]].concat(),
+        [&common[..], &["--evidence", "server", "--known", &name]].concat(),
+        [&["--trace", hostile, "--no-profile"][..], &["--evidence", "server"]].concat(),
+        [&common[..], &["--evidence", "server", "--html", &format!("no folder{hostile}/page")]].concat(),
+    ] {
+        let (code, out, err) = folder.program(&arguments);
+        assert!(code > 0 && !acts(&out) && !acts(&err), "{arguments:?}: {out:?} {err:?}");
+        assert!(format!("{out}{err}").contains("[2J"), "{arguments:?} does not show the name: {out}{err}");
+    }
+    folder.program(&[&both[..], &["--evidence", "server", "leak", "--html", "page.html"]].concat());
+    let page = fs::read_to_string(folder.path("page.html")).unwrap();
+    assert!(page.contains("[2J") && !acts(&page));
+    // The control: the names as they are.
+    assert!(acts(&name) && acts(hostile));
+}

@@ -10,6 +10,7 @@
 
 use clap::{Parser, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
+use leakscan::printable;
 use noescrow_audit::{Audit, Evidence, Examination, Outcome, Profile, Thief, Verdict};
 use std::env;
 use std::error::Error;
@@ -33,10 +34,15 @@ const HOLDS_IN_PART: u8 = 3;
 
 fn main() -> ExitCode {
     let code = run(&Options::parse()).unwrap_or_else(|error| {
-        eprintln!("noescrow-audit: {error}");
+        complain(&error.to_string());
         COULD_NOT_EXAMINE
     });
     ExitCode::from(code)
+}
+
+/// Prints to standard error what may have names of files in it.
+fn complain(error: &str) {
+    eprintln!("noescrow-audit: {}", printable(error));
 }
 
 /// Audits a server: does it hold a key or a plaintext of the devices that talked through it, or anything from which one
@@ -294,7 +300,7 @@ fn report(options: &Options, examination: &Examination) -> u8 {
     match write_files(options, examination, &verdict) {
         Ok(()) => code,
         Err(error) => {
-            eprintln!("noescrow-audit: {error}");
+            complain(&error.to_string());
             if code == FINDING { FINDING } else { COULD_NOT_EXAMINE }
         }
     }

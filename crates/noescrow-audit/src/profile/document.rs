@@ -8,6 +8,7 @@ use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, 
 use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules};
 use crate::class::Class;
 use crate::operation::Kind;
+use leakscan::printable;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use stored::StoredDocument;
@@ -293,6 +294,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn name(&mut self, name: &str) -> Result<Name, ProfileError> {
+        let name = &printable(name).to_string();
         let known = self.names.iter().position(|known| known == name);
         let number = known.unwrap_or_else(|| {
             self.names.push(name.to_owned());
