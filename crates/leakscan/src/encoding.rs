@@ -152,6 +152,23 @@ impl Encoding {
         Self::Strided,
     ];
 
+    /// Whether it is found in tables of numbers, whatever they mean.
+    pub(crate) const fn is_of_tables(self) -> bool {
+        matches!(
+            self,
+            Self::Integers
+                | Self::HexIntegers
+                | Self::WideIntegers
+                | Self::Dump
+                | Self::BinaryArray
+                | Self::Strided
+                | Self::Utf16Le
+                | Self::Utf16Be
+                | Self::Latin1
+                | Self::WebSocket
+        )
+    }
+
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
     pub(crate) const fn is_number(self) -> bool {
         matches!(self, Self::Base36 | Self::Base58 | Self::Base62 | Self::Decimal)

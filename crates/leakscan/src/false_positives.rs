@@ -59,8 +59,10 @@ pub(crate) fn may_be_compressed(sample: &[u8]) -> bool {
             *count = count.saturating_add(1);
         }
     }
+    // Of random bytes, half are not ASCII; of zlib's fixed codes, at least three in eight.
+    let is_ascii = sample.iter().filter(|byte| !byte.is_ascii()).count().saturating_mul(4) < sample.len();
     let has_own_code = sample.get(2).is_some_and(|first| first >> 1 & 3 == 2);
-    has_own_code || counts.iter().all(|count| count.saturating_mul(MAX_SHARE) <= sample.len())
+    has_own_code || !is_ascii && counts.iter().all(|count| count.saturating_mul(MAX_SHARE) <= sample.len())
 }
 
 /// Whether the deflate stream of a zlib stream fails before it has output [`FRAGMENT`] bytes. One in four random
@@ -196,6 +198,9 @@ mod tests {
         for bytes in [&code[..], names, table] {
             let mut sample: Vec<u8> = bytes.iter().cycle().take(SAMPLE).copied().collect();
             assert!(!may_be_compressed(&sample), "{bytes:02x?}");
+            // Even, but of text alone.
+            let ascii: Vec<u8> = sample.iter().zip(&random).map(|(_, byte)| byte & 0x7F).collect();
+            assert!(!may_be_compressed(&ascii));
             sample[2] = 4;
             assert!(may_be_compressed(&sample), "{bytes:02x?}");
         }

@@ -41,7 +41,8 @@ pub(crate) enum Format {
 }
 
 /// The most bytes by which a beginning is recognised.
-pub(crate) const BEGINNING: usize = zip::HEADER;
+pub(crate) const BEGINNING: usize = 32;
+const _: () = assert!(BEGINNING >= zip::HEADER);
 
 /// The bytes that all formats with a longer beginning than two bytes have in common at least.
 pub(crate) const MAGIC: usize = 4;
@@ -99,12 +100,14 @@ impl Format {
             [4, 0x22, 0x4D, 0x18, ..] => lz4::is_frame(bytes).then_some(Self::Lz4),
             [2, 0x21, 0x4C, 0x18, ..] => lz4::is_legacy(bytes).then_some(Self::Lz4Legacy),
             [0x5D, 0, rest @ ..] => is_lzma(rest).then_some(Self::Lzma),
-            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Undecoded("a 7z archive")),
+            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, rest @ ..] => {
+                is_7z(rest.get(1..).unwrap_or_default()).then_some(Self::Undecoded("a 7z archive"))
+            }
             [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Snappy),
-            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Undecoded("a RAR archive")),
+            [b'R', b'a', b'r', b'!', 0x1A, 7, rest @ ..] => is_rar(rest).then_some(Self::Undecoded("a RAR archive")),
             // Version 1, a dictionary of 4 KiB to 512 MiB.
             [b'L', b'Z', b'I', b'P', 1, size, ..] if matches!(size & 31, 12..=29) => Some(Self::Lzip),
-            [0x89, ..] => bytes.starts_with(&png::BEGINNING).then_some(Self::Png),
+            [0x89, ..] => png::begins(bytes).then_some(Self::Png),
             [method, flags, stream @ ..] if is_zlib(*method, *flags) => {
                 (may_be_deflate(stream) && !fails_at_once(stream)).then_some(Self::Zlib)
             }
@@ -132,6 +135,26 @@ fn is_xz(rest: &[u8]) -> bool {
     let mut crc = Crc::new();
     crc.update(flags);
     checksum.first_chunk() == Some(&crc.sum().to_le_bytes())
+}
+
+/// Whether this is the rest of the signature header of a 7z archive (7zFormat.txt of the LZMA SDK): the checksum of the
+/// start header. The magic bytes alone are in every program that knows the format. A header that is cut may be one.
+fn is_7z(rest: &[u8]) -> bool {
+    let Some((sum, header)) = rest.split_first_chunk() else { return true };
+    let mut crc = Crc::new();
+    let Some(header) = header.first_chunk::<20>() else { return true };
+    crc.update(header);
+    crc.sum() == u32::from_le_bytes(*sum) && header.iter().any(|&byte| byte != 0)
+}
+
+/// Whether a main or encryption header follows the signature of a RAR archive: of version 4 (technote.txt), the type
+/// after a checksum of two bytes; of version 5 (RAR 5.0 archive format), after a checksum of four and a length.
+fn is_rar(rest: &[u8]) -> bool {
+    match *rest {
+        [0, _, _, 0x73, _, _, len, 0, ..] => len >= 13,
+        [1, 0, _, _, _, _, len @ 3..=0x7F, 1 | 4, ..] => len > 3,
+        _ => rest.len() < 8,
+    }
 }
 
 /// Whether this continues the header of a `.lzma` file (lzma-file-format.txt of XZ Utils): a dictionary of 2^n or
@@ -242,7 +265,8 @@ pub(crate) fn zstd_header_len(header: &[u8]) -> Option<usize> {
         _ => 8,
     };
     let dictionary = [0usize, 1, 2, 4].get(usize::from(flags & 3))?;
-    (flags & 8 == 0).then_some(size.saturating_add(*dictionary).saturating_add(if is_single { 5 } else { 6 }))
+    // The reserved bit and the unused one: encoders write zeros.
+    (flags & 0x18 == 0).then_some(size.saturating_add(*dictionary).saturating_add(if is_single { 5 } else { 6 }))
 }
 
 /// Whether these bytes may begin a Zstandard block: a known type, a valid length (RFC 8878, 3.1.1.2), and some content
@@ -250,8 +274,12 @@ pub(crate) fn zstd_header_len(header: &[u8]) -> Option<usize> {
 pub(crate) fn may_be_zstd_block(block: &[u8]) -> bool {
     let Some(&[low, middle, high]) = block.first_chunk::<3>() else { return false };
     let header = u32::from_le_bytes([low, middle, high, 0]);
-    let (is_last, len) = (header & 1 != 0, header >> 3);
-    header >> 1 & 3 != 3 && len <= MAX_ZSTD_BLOCK && (is_last || len > 0)
+    let (is_last, kind, len) = (header & 1 != 0, header >> 1 & 3, header >> 3);
+    // A repeated byte is followed by the header of another block.
+    let is_repeated = kind == 1 && !is_last;
+    let is_followed =
+        block.get(4..7).is_none_or(|next| matches!(next, [low, _, high] if low >> 1 & 3 != 3 && *high <= 0x10));
+    kind != 3 && len <= MAX_ZSTD_BLOCK && (is_last || len > 0) && (!is_repeated || is_followed)
 }
 
 /// The length of the Zstandard block that `bytes` begin with: its header and content and, after the last block, a
@@ -285,16 +313,16 @@ mod tests {
         (b"\x18\x19\x03\0", Format::Zlib),
         (b"\x28\x91\x03\0", Format::Zlib),
         (b"\x68\xDE\x03\0", Format::Zlib),
-        (&png::BEGINNING, Format::Png),
+        (b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR\0\0\x02\x58\0\0\x01\x90\x08\x06\0\0\0", Format::Png),
         (b"\x28\xB5\x2F\xFD", Format::Zstd),
         (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
         (b"nked\r\n", Format::Chunked),
         (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Xz),
         (b"BZh91AY&SY", Format::Bzip2),
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Format::Lz4),
-        (b"7z\xBC\xAF\x27\x1C\0", Format::Undecoded("a 7z archive")),
+        (b"\x37\x7A\xBC\xAF\x27\x1C\x00\x04\x68\xBB\xB7\x73\x2B\x02\x00\x00\x00\x00\x00\x00\x52\x00\x00\x00\x00\x00\x00\x00\x1D\x53\xCC\xBF", Format::Undecoded("a 7z archive")),
         (b"\xFF\x06\0\0sNaPpY", Format::Snappy),
-        (b"Rar!\x1A\x07\0", Format::Undecoded("a RAR archive")),
+        (b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5\x0A\x01", Format::Undecoded("a RAR archive")),
         (b"LZIP\x01\x0C", Format::Lzip),
         (b"\x5D\0\0\x80\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0", Format::Lzma),
         (b"\x02\x21\x4C\x18\x09\0\0\0\x80", Format::Lz4Legacy),

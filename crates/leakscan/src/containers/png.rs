@@ -7,6 +7,27 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 /// The signature (5.2), and the beginning of the chunk that follows it.
 pub(super) const BEGINNING: [u8; 16] = *b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR";
+/// Whether these bytes begin an image: the signature, and a header (11.2.1) of which at most one field is damaged, unless
+/// it is cut. Tables of formats have the signature alone.
+pub(super) fn begins(bytes: &[u8]) -> bool {
+    let Some(rest) = bytes.strip_prefix(&BEGINNING) else { return false };
+    let Some(&[w0, w1, w2, w3, h0, h1, h2, h3, depth, colour, compression, filter, interlace]) = rest.first_chunk()
+    else {
+        return true;
+    };
+    let is_size = |bytes: [u8; 4]| (1..1 << 24).contains(&u32::from_be_bytes(bytes));
+    let damaged = [
+        !is_size([w0, w1, w2, w3]),
+        !is_size([h0, h1, h2, h3]),
+        !matches!(depth, 1 | 2 | 4 | 8 | 16),
+        !matches!(colour, 0 | 2 | 3 | 4 | 6),
+        compression != 0,
+        filter != 0,
+        interlace > 1,
+    ];
+    damaged.iter().filter(|is_damaged| **is_damaged).count() <= 1
+}
+
 /// Bytes of a chunk before its data.
 const HEAD: usize = 8;
 /// Bytes of the data of the chunks that are read whole: IHDR and fcTL.

@@ -8,6 +8,7 @@
 //! holds. The other half is an omission, and so is a format that is recognised and has no decoder here.
 
 use super::super::false_positives::{SAMPLE, may_be_compressed};
+use super::super::index::needles::FRAGMENT;
 use super::super::pool::Pool;
 use super::super::sink::StreamSink;
 use super::formats::{
@@ -43,6 +44,9 @@ const PLAUSIBLE: u64 = 64;
 /// zlib header continues at best as a block of fixed codes: in 100 bytes, about 18 symbols are matches, and one in
 /// sixteen of their distances has no code, so that one such stream in e^22 gets this far. One in 200 MB took 512 bytes.
 const PLAUSIBLE_INPUT: u64 = 2048;
+
+/// Bytes of a PNG image before its pixels (signature, header, head of a chunk), and the fewest that may hold a fragment.
+const PNG_DATA: u64 = 8 + 25 + 8 + FRAGMENT as u64;
 
 enum State {
     /// The header is incomplete.
@@ -173,6 +177,8 @@ impl Stream {
             State::Deflate(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
         }
         let failure = match self.fate {
+            // The magic bytes and the size of an image, as tables of formats and examples have them.
+            Fate::Open if self.format == Format::Png && self.read < PNG_DATA => None,
             Fate::Open if self.format != Format::Chunked => Some("ends too early"),
             Fate::Broken => Some("cannot be decompressed"),
             Fate::TooLarge => Some("needs too much memory"),
@@ -223,7 +229,7 @@ impl Stream {
                 decoder.set_max_window_size(MAX_WINDOW);
                 match decoder.reset(&mut rest) {
                     Ok(()) => {
-                        self.is_certain = may_be_zstd_block(rest);
+                        self.is_certain = zstd_header_len(&header).is_some() && may_be_zstd_block(rest);
                         self.state = State::Frame(Box::new(decoder), rest.to_vec());
                         self.decode_blocks(sink, last);
                     }
@@ -283,6 +289,9 @@ impl Stream {
                 Err(_) => {
                     // Not all bytes that were fed have been read.
                     (self.fate, self.read) = (Fate::Broken, inflater.total_in());
+                    // The header alone is in programs that write it, with text after it.
+                    let start = beginning.get(..FRAGMENT).unwrap_or(beginning);
+                    self.is_certain &= self.format != Format::Gzip || self.is_first || !start.is_ascii();
                     break false;
                 }
             }
@@ -311,7 +320,8 @@ impl Stream {
         let content = zip::Content::new(self.crc.sum(), self.out);
         let is_whole = match self.expected {
             Some(expected) => expected.is_met(content, trailer, last),
-            None => (trailer.len() >= len).then(|| trailer.starts_with(&self.crc.sum().to_le_bytes())),
+            // Nothing is hidden in a stream without content.
+            None => (trailer.len() >= len).then(|| self.out == 0 || trailer.starts_with(&self.crc.sum().to_le_bytes())),
         };
         if let Some(is_whole) = is_whole {
             self.fate = if is_whole { Fate::Complete } else { Fate::Broken };

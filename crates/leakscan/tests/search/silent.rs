@@ -175,3 +175,67 @@ fn numbers_like_a_header_of_lzma_are_no_omission() {
     let file = [&[0x5D, 0, 0, 0, 1][..], &90_000u64.to_le_bytes(), &[0], &random(90, 5000)].concat();
     assert_eq!(omissions(&file).len(), 1);
 }
+
+/// Tables of formats, as programs have them that know these: mostly magic bytes, with the next table after them.
+#[test]
+fn magic_bytes_in_tables_are_no_omission_and_heads_are() {
+    let magic: [&[u8]; 7] = [
+        b"Rar!\x1A\x07\0",
+        b"Rar!\x1A\x07\x01\0",
+        b"7z\xBC\xAF\x27\x1C\0",
+        b"7z\xBC\xAF\x27\x1C\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        b"\x28\xB5\x2F\xFD",
+        b"\x28\xB5\x2F\xFD\0\x09\x12\x1B\x03\x03\x04\x03\x17",
+        b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR",
+    ];
+    let after: [&[u8]; 5] = [
+        b"\0\0\0\0\0\0\0\0",
+        b"<!--\0\x0B\x15!",
+        b"L\x89\xEA\xBE\0\x02\0\0H\x89\xDFH\xC7",
+        b"**ACE**\0\x1A\x08\0\0",
+        &[0xCA; 9],
+    ];
+    for magic in magic {
+        for after in after {
+            let table = [b"\0magic\0", magic, after, &[0; 40], b"tables of a program"].concat();
+            assert_eq!(omissions(&table), [""; 0], "{magic:02x?} before {after:02x?}");
+        }
+    }
+    // Controls: real heads, in the same place.
+    let heads: [&[u8]; 4] = [
+        b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5\x0A\x01\x05\x06\0\x05\x01\x01\x80\x80\0",
+        b"Rar!\x1A\x07\0\xCF\x90\x73\0\0\x0D\0\0\0\0\0\0\0",
+        &hex_literal::hex!("377abcaf271c000468bbb7732b0200000000000052000000000000001d53ccbf"),
+        &zstd(&random(2, 900))[..300],
+    ];
+    for head in heads {
+        let held = [b"\0magic\0", head, &[0; 40], b"tables of a program"].concat();
+        assert_eq!(omissions(&held).len(), 1, "{head:02x?}");
+    }
+}
+
+/// A header of gzip is in programs that write it, before other code or text.
+#[test]
+fn headers_of_gzip_in_sources_are_no_omission() {
+    for source in [
+        "put(\"\\x1f\\x8b\\x08\\0\\0\\0\\0\\0\\0\\xff\", 1, 10, out);\n    *crc = crc32(0L, Z_NULL, 0);\n    *tot = 0;\n",
+        "static char head[] = \"\\037\\213\\010\\0\\0\\0\\0\\0\\0\\003\"; /* deflate, no time, Unix */ write(file, head, 10);\n",
+    ] {
+        assert_eq!(omissions(source.as_bytes()), [""; 0], "{source}");
+    }
+}
+
+/// Tables of numbers are 16-bit text, lists and arrays, also when they are decoded.
+#[test]
+fn tables_of_numbers_are_not_nested_too_deep() {
+    let charmap: String = (0..400u32)
+        .map(|n| format!("<U{:04X}> /x{:02x}/x{:02x}/x{:02x}\n", 0x4E00 + n, n & 255, 0x81, n >> 3))
+        .collect();
+    let columns: String = (0..400u32).map(|n| format!("55554D8D01614{:02x}2E55554d8d0161422e \n", n & 255)).collect();
+    for table in [charmap, columns] {
+        for evidence in [table.as_bytes().to_vec(), gzip(table.as_bytes()), hex(&hex(table.as_bytes(), "", ""), "", "")]
+        {
+            assert_eq!(omissions(&evidence), [""; 0]);
+        }
+    }
+}
