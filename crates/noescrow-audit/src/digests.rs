@@ -82,7 +82,7 @@ impl Digests {
     /// baseline contains was not made of this run.
     pub(super) fn take(&self, hits: &mut Vec<Hit>, texts: &Texts<'_>) -> BTreeMap<(Id, String), Vec<EvidencePlace>> {
         let mut found: BTreeMap<(Id, String), Vec<EvidencePlace>> = BTreeMap::new();
-        let taken = hits.extract_if(.., |hit| hit.id >= self.first);
+        let taken = hits.extract_if(.., |hit| self.of(hit.id).is_some());
         for hit in taken.filter(|hit| hit.range.start == 0 && !texts.is_known(hit.id)) {
             if let Some(of) = self.of(hit.id) {
                 found.entry(of.clone()).or_default().push(EvidencePlace::of(hit));

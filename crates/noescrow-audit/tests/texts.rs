@@ -233,10 +233,12 @@ fn a_digest_that_the_run_computed_is_no_finding_of_its_own() {
 }
 
 #[test]
-fn without_digests_the_verdict_says_so() {
+fn without_digests_the_verdict_says_so_and_a_leak_is_a_finding() {
     let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
     let audit = || Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).known(Evidence::new());
     assert!(audit().verdict().examined.digests > 18);
     let verdict = audit().without_digests().verdict();
     assert_eq!((verdict.outcome, verdict.examined.digests), (Outcome::CouldNotExamine, 0));
+    let verdict = audit().server_saw("disk", MESSAGE.as_bytes()).without_digests().verdict();
+    assert_eq!(verdict.of_kind(FindingKind::PlaintextInEvidence).count(), 1, "{verdict}");
 }
