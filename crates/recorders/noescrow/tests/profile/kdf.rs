@@ -46,7 +46,7 @@ fn labels() -> Vec<String> {
 }
 
 /// A key derivation of a trace: operation, parts of the info, length of the output.
-type Derivation = (Kind, Vec<Vec<u8>>, usize);
+pub type Derivation = (Kind, Vec<Vec<u8>>, usize);
 
 /// A trace in which so many messages are lost that their keys are not derived: only the chains advance.
 fn lossy_conversation() -> Vec<u8> {
@@ -73,6 +73,11 @@ fn attachment() -> Vec<u8> {
     tape.bytes()
 }
 
+/// Traces of a conversation in which a post-quantum epoch completes, of a lossy one, and of an attachment.
+pub fn traces() -> [Vec<u8>; 3] {
+    [conversation(ChunkSize::Bytes256, 12), lossy_conversation(), attachment()]
+}
+
 /// Every key derivation of an attachment, of a conversation in which a post-quantum epoch completes, and of a lossy one, each once.
 fn derivations() -> BTreeSet<Derivation> {
     let mut all = BTreeSet::new();
@@ -82,7 +87,7 @@ fn derivations() -> BTreeSet<Derivation> {
             all.insert((operation.kind, info, operation.output(Role::KdfOutput).unwrap().len()));
         }
     };
-    for trace in [conversation(ChunkSize::Bytes256, 12), lossy_conversation(), attachment()] {
+    for trace in traces() {
         TraceReader::new(&*trace).unwrap().for_each(&mut visit).unwrap();
     }
     all
@@ -96,7 +101,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 /// The first rule for a derivation, by the document alone.
-fn rule<'a>(document: &'a Value, (kind, info, len): &Derivation) -> Option<&'a Value> {
+pub fn rule<'a>(document: &'a Value, (kind, info, len): &Derivation) -> Option<&'a Value> {
     let output_len = |rule: &Value| {
         let fields = rule["output"].as_array().unwrap().iter();
         fields.map(|field| field["len"].as_u64().unwrap()).sum::<u64>()

@@ -14,6 +14,7 @@
 
 mod kdf;
 mod layout;
+mod leaks;
 #[path = "../messenger/talk.rs"]
 mod messengers;
 mod states;
