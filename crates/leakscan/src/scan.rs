@@ -259,12 +259,12 @@ impl<'i> Search<'i> {
         if unescapes(decoded.encoding) && parent.chain.ends_in(unescapes, MAX_DEPTH / 2) {
             return;
         }
+        // Tables of numbers are lists, arrays and 16-bit text, and all of them again when they are decoded.
         let count = |is_such: &dyn Fn(Encoding) -> bool| {
             parent.chain.steps().chain([decoded.encoding]).filter(|step| is_such(*step)).count()
         };
-        let widens = |step| unescapes(step) || matches!(step, Encoding::Utf16Le | Encoding::Utf16Be);
-        // Tables of numbers are lists, arrays and 16-bit text, and all of them again when they are decoded.
-        if count(&widens) >= MAX_DEPTH.saturating_sub(1) || count(&|step| step.is_of_tables()) >= 2 {
+        let is_cheap = |step: Encoding| unescapes(step) || step.is_of_tables();
+        if count(&is_cheap) > MAX_DEPTH / 2 || count(&|step| step.is_of_tables()) >= 2 {
             return;
         }
         // Every word with a digit is a number in some base: at this depth, such an omission would be false.

@@ -22,7 +22,8 @@ const CLOSE: u8 = 8;
 /// What a sender removes from the end of a deflated message (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xFF, 0xFF];
 /// Frames that follow one another, from which on it is not by chance: a byte pair in 34 is the beginning of a header.
-/// Only those count that repeated bytes do not form: with a payload, and with another mask than the one before. Zeros
+/// Only those count that repeated bytes do not form: with a payload, and with another mask than the one before, or
+/// without a mask with another opcode or length. Zeros
 /// are empty frames, and `88` ×14 is a frame with a mask, as it is after them.
 const CERTAIN_FRAMES: u32 = 6;
 
@@ -36,6 +37,8 @@ pub(super) struct WebSocket<V> {
     /// Frames that repeated bytes do not form.
     frames: u32,
     last_mask: Option<[u8; 4]>,
+    /// The opcode and the length of the last frame.
+    last_kind: (u8, u64),
     is_closed: bool,
     /// A message cannot be inflated, and nothing else shows that there is a connection.
     is_random: bool,
@@ -141,6 +144,7 @@ impl<V> WebSocket<V> {
             frame: None,
             frames: 0,
             last_mask: None,
+            last_kind: (0, 0),
             is_closed: false,
             is_random: false,
             is_unknown: false,
@@ -205,10 +209,11 @@ impl<V> WebSocket<V> {
         if frame.opcode < 8 && is_continued != is_open {
             return None;
         }
-        if frame.left > 0 && (frame.mask.is_none() || frame.mask != self.last_mask) {
-            self.frames = self.frames.saturating_add(1);
-        }
-        self.last_mask = frame.mask.or(self.last_mask);
+        // Tables of numbers repeat a header without a mask.
+        let kind = (frame.opcode, frame.left);
+        let is_new = frame.mask.map_or(kind != self.last_kind, |mask| Some(mask) != self.last_mask);
+        self.frames = self.frames.saturating_add(u32::from(frame.left > 0 && is_new));
+        (self.last_kind, self.last_mask) = (kind, frame.mask.or(self.last_mask));
         self.is_closed |= frame.opcode == CLOSE;
         self.frame = Some(frame);
         let is_hidden = frame.mask.is_some() || frame.is_deflated || !frame.is_last;

@@ -24,6 +24,9 @@ const HEADER: usize = 8;
 const MAX_RATIO: usize = 256;
 /// The fewest bytes that are compressed (`PGLZ_strategy_default`, and the longer literals at the end of LZ4).
 const MIN_RAW: usize = 32;
+/// The longest value: in rows they are shorter than a page, and only memory has longer ones. A header of ASCII alone says
+/// 128 MiB or more: all text would be full of them.
+const MAX_LEN: usize = 1 << 26;
 /// Values that begin in one block and end in a later one; of those that are no value, few decode for so long.
 const MAX_CARRIED: usize = 16;
 /// Bytes that are decoded in vain for each byte of a block: crafted evidence could have a header every four bytes,
@@ -54,7 +57,7 @@ fn header(bytes: &[u8]) -> Option<Header> {
     let (header, rest) = bytes.split_first_chunk::<4>()?;
     let header = u32::from_le_bytes(*header);
     let len = (header >> 2) as usize;
-    if header & 3 != 2 || len <= HEADER {
+    if header & 3 != 2 || !(HEADER + 1..=MAX_LEN).contains(&len) {
         return None;
     }
     let (method, raw) = content(*rest.first_chunk()?, len)?;

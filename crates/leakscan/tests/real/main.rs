@@ -11,6 +11,7 @@
     reason = "a test that panics fails, as it should"
 )]
 
+mod honest;
 mod postgres;
 mod redis;
 mod sqlite;

@@ -6,14 +6,14 @@ use leakscan::Encoding;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-struct Server {
+pub(crate) struct Server {
     programs: PathBuf,
     folder: Scratch,
 }
 
 impl Server {
     /// `None` if it is not installed.
-    fn start(name: &str, options: &str) -> Option<Self> {
+    pub(crate) fn start(name: &str, options: &str) -> Option<Self> {
         let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
         let mut programs: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
         programs.sort();
@@ -40,7 +40,7 @@ impl Server {
         Some(server)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.0.join("data")
     }
 
@@ -55,7 +55,7 @@ impl Server {
         command
     }
 
-    fn sql(&self, statements: &str) -> String {
+    pub(crate) fn sql(&self, statements: &str) -> String {
         let mut psql = self.command("psql");
         let psql = psql.arg("-h").arg(&self.folder.0).args(["-d", "postgres", "-qAtX", "-v", "ON_ERROR_STOP=1", "-f"]);
         // A command line is too short for large values.

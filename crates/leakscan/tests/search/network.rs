@@ -266,9 +266,13 @@ fn repeated_bytes_are_no_frames_and_a_damaged_frame_is_an_omission() {
     let index = index_of(&[&random(360, 32)]);
     let omissions = |bytes: &[u8]| Evidence::new().bytes("bytes", bytes).search(&index, |_, _| {}).unwrap().statistics;
     // The first frame of a message, and empty ones; a control frame with a mask; text.
-    for (begin, repeated) in
-        [(&[0x42, 5, 1, 2, 3, 4, 5][..], &[0][..]), (&[], &[0x88]), (&[], &[0xC2, 0x80]), (b"AB", b"AB")]
-    {
+    for (begin, repeated) in [
+        (&[0x42, 5, 1, 2, 3, 4, 5][..], &[0][..]),
+        (&[0x41, 7, 0x4B, 4, 5, 6, 7, 8, 9], &[0, 2, 0, 2]),
+        (&[], &[0x88]),
+        (&[], &[0xC2, 0x80]),
+        (b"AB", b"AB"),
+    ] {
         for len in [20, 100, 300, 5000] {
             let bytes = [begin, &repeated.repeat(len)].concat();
             assert_eq!(omissions(&bytes).omissions, [""; 0], "{begin:02x?} {repeated:02x?} ×{len}");
