@@ -215,10 +215,14 @@ impl<'i> Search<'i> {
         text::decode(&mut Level { search: self, frame: &frame }, bytes, &prefilter);
         let mut chunks_end = 0usize;
         for (at, format) in formats::beginnings(bytes, &prefilter.streams) {
-            let Some(mut stream) = self.open(format, &frame, at) else { continue };
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
             let rest = bytes.get(at..end).unwrap_or_default();
+            // What is after the border has nothing to do with it.
+            if !formats::begins(rest, format) {
+                continue;
+            }
+            let Some(mut stream) = self.open(format, &frame, at) else { continue };
             stream.is_silent = at < chunks_end || pages::joins(bytes, at, &prefilter);
             // Text that reaches the end of the block may continue in the next one, which begins some bytes before the
             // stream: the symbol in which it begins may belong to a group.

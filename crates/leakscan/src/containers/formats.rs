@@ -218,6 +218,11 @@ pub(crate) fn beginnings(bytes: &[u8], places: &[u32]) -> impl Iterator<Item = (
     places.iter().filter_map(|&at| Some((at as usize, Format::of(bytes.get(at as usize..)?)?)))
 }
 
+/// Whether a stream of a format begins with the first of these bytes.
+pub(crate) fn begins(bytes: &[u8], format: Format) -> bool {
+    Format::of(bytes) == Some(format)
+}
+
 /// The length of a gzip header (RFC 1952, 2.3): ten bytes, then the fields that its flags announce. `None` if it is
 /// incomplete.
 pub(crate) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {

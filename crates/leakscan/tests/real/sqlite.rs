@@ -106,3 +106,37 @@ fn a_long_key_of_an_index_is_found() {
     let Some(secrets) = fill(&folder.0, "", after) else { return };
     assert_found(&folder.0, &secrets);
 }
+
+#[test]
+fn full_text_indexes_without_their_texts_are_reported() {
+    let text = "the documents are in the safe under the stairs of the old house";
+    let mut needles = leakscan::Needles::new();
+    needles.add_text(0, text.as_bytes());
+    let index = needles.build().unwrap();
+    for (declaration, is_found, omitted) in [
+        ("fts5(body)", true, 0),
+        ("fts5(body, tokenize='trigram')", true, 0),
+        ("fts4(body)", true, 0),
+        ("fts5(body, content='')", false, 1),
+        ("fts5(body, content=\"\", tokenize='trigram')", false, 1),
+        ("fts4(body, content=\"\")", false, 1),
+    ] {
+        for journal in ["delete", "wal"] {
+            let folder = Scratch::new(&format!("fts {}", declaration.replace(['/', '"', '\''], "")));
+            let program = format!(
+                "import sqlite3, os\nos.mkdir('server')\ndb = sqlite3.connect('server/db')\n\
+                 db.execute('pragma journal_mode={journal}')\n\
+                 db.execute({declaration:?}.join(['create virtual table i using ', '']))\n\
+                 db.execute('insert into i(rowid, body) values (1, ?)', ({text:?},))\ndb.commit()\nos._exit(0)"
+            );
+            if !python(&folder.0, &program) {
+                return;
+            }
+            let found = search(&folder.0.join("server"), &index, &[]);
+            assert_eq!(found.hits.iter().any(|hit| hit.whole), is_found, "{declaration}: {:?}", found.hits);
+            let omissions = &found.statistics.omissions;
+            assert!(omissions.len() == omitted, "{declaration}: {omissions:?}");
+            assert!(omissions.iter().all(|omission| omission.contains("full-text index")), "{omissions:?}");
+        }
+    }
+}

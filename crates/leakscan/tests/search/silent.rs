@@ -239,3 +239,23 @@ fn tables_of_numbers_are_not_nested_too_deep() {
         }
     }
 }
+
+/// Decoded runs are searched one after the other, with a byte between them: the beginning of a ZIP entry at the end of
+/// one does not continue in the next.
+#[test]
+fn a_beginning_at_the_end_of_a_decoded_run_is_no_stream() {
+    let rest = b"\x01\0\x08\0\0\0\x95\x5C\0\0\0\0\0\0\0\0\0\0\0\0\x10\0\0\0";
+    let mut omitted = 0;
+    // A run has so many bytes around its escapes as it has; one of these lengths ends it within the header, and one
+    // begins the next with the rest of it.
+    for after in 160..180 {
+        for before in 140..170 {
+            let run = |before: &[u8], after: &[u8]| [before, b"\\x41\\x42", after].concat();
+            let entry = [&vec![0xEE; after][..], b"PK\x03\x04\x14\0\x08\x08", &[0xEE; 400]].concat();
+            let first = run(&[0xEE; 300], &entry);
+            let second = run(&[rest, &vec![0xEE; before][..]].concat(), &[0xEE; 300]);
+            omitted += omissions(&[first, second].concat()).len();
+        }
+    }
+    assert_eq!(omitted, 0);
+}

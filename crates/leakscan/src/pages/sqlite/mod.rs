@@ -5,6 +5,7 @@
 //! ```text
 //! btree.rs    the cells of a page that continue on other pages
 //! chains.rs   keeps cells and overflow pages until they can be put together
+//! fulltext.rs recognises full-text indexes without their texts
 //! ```
 //!
 //! All that is read has been searched where it lies. A page that is damaged, or none, breaks the values on it and is no
@@ -12,6 +13,7 @@
 
 mod btree;
 mod chains;
+mod fulltext;
 
 use super::super::sink::PageSink;
 use chains::Chains;
@@ -64,6 +66,8 @@ pub(super) struct Sqlite {
     at: u64,
     read: u64,
     chains: Chains,
+    /// A full-text index has been reported.
+    is_reported: bool,
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {
@@ -115,7 +119,17 @@ impl Sqlite {
             let page = size(number(bytes, 8)?, 512).filter(|_| is_log)?;
             (Next::LogHeader, page, page, 0)
         };
-        Some(Self { next, page, sector, salt: 0, buffer: Vec::new(), at, read: 0, chains: Chains::new(used) })
+        Some(Self {
+            next,
+            page,
+            sector,
+            salt: 0,
+            buffer: Vec::new(),
+            at,
+            read: 0,
+            chains: Chains::new(used),
+            is_reported: false,
+        })
     }
 
     /// Whether what comes next may look like the beginning of a file: the next part of a journal does, and the first
@@ -164,7 +178,7 @@ impl Sqlite {
     fn part(&mut self, sink: &mut impl PageSink, part: &[u8]) -> bool {
         match self.next {
             Next::Page { number, count } => {
-                self.chains.page(sink, number, self.at, part);
+                self.page(sink, number, self.at, part);
                 self.next = Next::Page { number: number.saturating_add(1), count };
                 number < count
             }
@@ -184,7 +198,7 @@ impl Sqlite {
                 if let Some((_, used)) = page_sizes(content).filter(|(page, _)| *page == self.page) {
                     self.chains.used = used;
                 }
-                self.chains.page(sink, page, self.at.saturating_add(FRAME_HEADER as u64), content);
+                self.page(sink, page, self.at.saturating_add(FRAME_HEADER as u64), content);
                 if commits > 0 {
                     self.chains.commit(sink);
                 }
@@ -200,7 +214,7 @@ impl Sqlite {
             Next::Record { left } => {
                 let Some(page) = number(part, 0).filter(|page| *page > 0) else { return false };
                 let content = part.get(4..part.len().saturating_sub(4)).unwrap_or_default();
-                self.chains.page(sink, page, self.at.saturating_add(4), content);
+                self.page(sink, page, self.at.saturating_add(4), content);
                 let end = self.read.saturating_add(part.len() as u64);
                 let padding =
                     end.checked_next_multiple_of(self.sector as u64).map_or(0, |next| next.saturating_sub(end));
@@ -216,6 +230,15 @@ impl Sqlite {
                 true
             }
         }
+    }
+
+    /// Reads a page that begins at an offset.
+    fn page(&mut self, sink: &mut impl PageSink, number: u32, at: u64, page: &[u8]) {
+        if !self.is_reported && fulltext::is_declared(page) {
+            self.is_reported = true;
+            sink.omit(at, "a full-text index of SQLite without its texts, whose words are not put together");
+        }
+        self.chains.page(sink, number, at, page);
     }
 
     /// The file has ended.
