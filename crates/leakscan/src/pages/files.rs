@@ -104,6 +104,9 @@ impl<V> Files<V> {
             at = at.saturating_add(SECTOR);
         }
         self.unread = self.unread.max(until);
+        if let Some(name) = undecoded::name_of_end(block.bytes).filter(|_| block.is_last) {
+            sink.omit(block_end, &format!("no decoder for {name}"));
+        }
         self.feed(sink, block, block_end);
     }
 

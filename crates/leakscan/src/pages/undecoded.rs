@@ -2,8 +2,9 @@
 //! Files of databases and of programs that compress and are not decoded here, by their first bytes: each is an omission.
 //!
 //! # Random matches
-//! Each has at least six fixed bytes at a multiple of 512: below one in 2^57 places. Of `compress`, there are two, and 64
-//! codes of which each must be known: the first is one of 256 in 512, so that all of them are in one case of 2^53.
+//! Each has at least six fixed bytes at a multiple of 512, or eight at the end: below one in 2^52 places. Of
+//! `compress`, there are two, and 64 codes of which each must be known: the first is one of 256 in 512, so that all of
+//! them are in one case of 2^53.
 
 /// The name of what is in the file that these bytes begin with, if it is compressed and not decoded.
 pub(super) fn name(bytes: &[u8]) -> Option<&'static str> {
@@ -12,6 +13,12 @@ pub(super) fn name(bytes: &[u8]) -> Option<&'static str> {
     }
     if is_lucene(bytes) {
         return Some("stored fields of Lucene, which are compressed");
+    }
+    if is_wired_tiger(bytes) {
+        return Some("a table of WiredTiger, whose pages may be compressed");
+    }
+    if is_innodb_page(bytes) {
+        return Some("a compressed page of InnoDB");
     }
     if is_compress(bytes) {
         return Some("a file of compress (LZW)");
@@ -23,6 +30,35 @@ pub(super) fn name(bytes: &[u8]) -> Option<&'static str> {
         return Some("an archive of ZPAQ");
     }
     is_innodb(bytes).then_some("a compressed table of InnoDB")
+}
+
+/// The name of the file that ends with these bytes, if it is compressed and not decoded: the footers of sorted tables of
+/// LevelDB (`table/format.h`) and RocksDB (`table/format.cc`). Eight bytes: one end of a file in 2^64.
+pub(super) fn name_of_end(bytes: &[u8]) -> Option<&'static str> {
+    match *bytes.last_chunk()? {
+        [0x57, 0xFB, 0x80, 0x8B, 0x24, 0x75, 0x47, 0xDB] => Some("a table of LevelDB, whose blocks may be compressed"),
+        [0xF7, 0xCF, 0xF4, 0x85, 0xB7, 0x41, 0xE2, 0x88] => Some("a table of RocksDB, whose blocks may be compressed"),
+        _ => None,
+    }
+}
+
+/// The description block of a table (`src/include/block.h`): magic number 120897, version 1.0 or 1.1, a checksum, and
+/// zeros.
+fn is_wired_tiger(bytes: &[u8]) -> bool {
+    let Some([0x41, 0xD8, 1, 0, 1, 0, 0 | 1, 0, _, _, _, _, rest @ ..]) = bytes.first_chunk::<64>() else {
+        return false;
+    };
+    rest.iter().all(|&byte| byte == 0)
+}
+
+/// A page of type 14 (`fil0fil.h`, `FIL_PAGE_COMPRESSED`): version, LZ4 (zlib's streams are recognised where they lie),
+/// the type that it had, its sizes.
+fn is_innodb_page(bytes: &[u8]) -> bool {
+    let Some(&[0, 14, 1 | 2, 2, high, low, size, _, packed, _]) = bytes.get(24..).and_then(|bytes| bytes.first_chunk())
+    else {
+        return false;
+    };
+    matches!(u16::from_be_bytes([high, low]), 17855 | 17854 | 17853 | 2..=13) && packed < size
 }
 
 /// Whether these bytes begin with the header of `compress` (`1F 9D`, the longest code in bits, the flag of a code that
@@ -97,6 +133,11 @@ mod tests {
             (padded(b"LPKSHHRH\0\0\0\0\x02"), padded(b"LPKSHHRH\0\0\0\0\x08")),
             (padded(b"\x3F\xD7\x6C\x17\x1CLucene90StoredFieldsFastData"), padded(b"\x3F\xD7\x6C\x17\x09Lucene90N")),
             (innodb(0x29), innodb(0x21)),
+            (padded(b"\x41\xD8\x01\0\x01\0\0\0\x12\x34\x56\x78"), padded(b"\x41\xD8\x01\0\x02\0\0\0\x12\x34\x56\x78")),
+            (
+                [&[7; 24][..], b"\0\x0E\x01\x02\x45\xBF\x3F\xDA\x10\x20", &[9; 90]].concat(),
+                [&[7; 24][..], b"\0\x0E\x01\x02\x45\xBF\x10\x20\x3F\xDA", &[9; 90]].concat(),
+            ),
             (COMPRESSED.to_vec(), [&COMPRESSED[..9], &[0xFF], &COMPRESSED[10..]].concat()),
             (padded(b"LRZI\0\x06\xBB\x58"), padded(b"LRZIP\x06\xBB\x58")),
             (
@@ -109,5 +150,10 @@ mod tests {
             assert!(name(&compressed[1..]).is_none() && name(&compressed[..5]).is_none());
         }
         assert!(name(&[0; 512]).is_none());
+        let footer = [&[0; 40][..], &0x88E2_41B7_85F4_CFF7u64.to_le_bytes()].concat();
+        assert!(name_of_end(&footer).is_some_and(|name| name.contains("RocksDB")));
+        let footer = [&[0; 40][..], &0xDB47_7524_8B80_FB57u64.to_le_bytes()].concat();
+        assert!(name_of_end(&footer).is_some_and(|name| name.contains("LevelDB")));
+        assert!(name_of_end(&footer[..47]).is_none() && name_of_end(&[0; 48]).is_none());
     }
 }
