@@ -104,6 +104,10 @@ impl Varlenas {
             let rest = block.bytes.get(at as usize..).unwrap_or_default();
             let Some(found) = header(rest) else { continue };
             let is_whole = rest.len() >= found.len;
+            // The rest of it is nowhere.
+            if block.is_last && !is_whole {
+                continue;
+            }
             let input = rest.get(HEADER..found.len.min(rest.len())).unwrap_or_default();
             out.clear();
             let decoded = lz::decode(found.method, input, found.raw, &mut out);
@@ -115,7 +119,7 @@ impl Varlenas {
                     sink.value(&[Encoding::Varlena], start, &out);
                 }
                 self.end = start.saturating_add(found.len as u64);
-            } else if !is_whole && !block.is_last && decoded.ending == Ending::Cut {
+            } else if !is_whole && decoded.ending == Ending::Cut {
                 if self.carried.len() < MAX_CARRIED {
                     self.carried.push((start, rest.to_vec(), found));
                 }
