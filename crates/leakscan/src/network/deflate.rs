@@ -98,16 +98,17 @@ impl Inflater {
     }
 }
 
+/// A window of zeros.
+static ZEROS: [u8; WINDOW as usize] = [0; WINDOW as usize];
+
 /// Fills the window with zeros: a block of them that is stored (RFC 1951, 3.2.4). Returns how many.
 fn fill(inflater: &mut Decompress, pool: &mut Pool) -> u16 {
     let ([low, high], mut output) = (WINDOW.to_le_bytes(), pool.take_output());
     output.resize(OUTPUT, 0);
-    let mut block = pool.take_buffer();
-    block.extend([0, low, high, !low, !high]);
-    block.resize(block.len().saturating_add(usize::from(WINDOW)), 0);
-    let result = inflater.decompress(&block, &mut output, FlushDecompress::None);
-    debug_assert!(result.is_ok() && inflater.total_out() == u64::from(WINDOW), "a stored block");
-    pool.return_buffer(block);
+    for part in [&[0, low, high, !low, !high][..], &ZEROS] {
+        let result = inflater.decompress(part, &mut output, FlushDecompress::None);
+        debug_assert!(result.is_ok(), "a stored block");
+    }
     pool.return_output(output);
     WINDOW
 }

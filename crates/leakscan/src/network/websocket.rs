@@ -7,6 +7,7 @@
 //! distinction: a message that was deflated without the window of those before does not refer to them. From the middle
 //! of a connection on, zeros stand for the window that is not known, so that the rest of such a message is searched.
 
+use super::super::containers::formats::may_be_deflate;
 use super::super::encoding::Encoding;
 use super::super::sink::ConnectionSink;
 use super::deflate::{Inflated, Inflater};
@@ -273,6 +274,11 @@ impl<V> WebSocket<V> {
             return;
         }
         let is_known = self.has_handshake;
+        // Of random bytes, most are no deflate stream from the first block on.
+        if !is_known && side.inflater.is_none() && !may_be_deflate(content) {
+            (message.is_broken, self.is_random) = (true, true);
+            return;
+        }
         let inflater = side.inflater.get_or_insert_with(|| Inflater::of_messages(sink.pool(), is_known));
         let inflated = inflater.inflate(sink, value, content);
         self.is_unknown |= inflater.is_unknown();
