@@ -146,16 +146,25 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Whether [`encode`] writes other bytes, too, as it writes these, or bytes that a search takes for a word: a control
-/// must not plant them. In caret notation, `^`, `^^`, `M-^` and `M-^^` may be the beginning of another byte, and `M` and
+/// must not plant them. Of bytes with marks, two must be near each other. In caret notation, `^`, `^^`, `M-^` and `M-^^` may be the beginning of another byte, and `M` and
 /// a hyphen are the beginning of a byte above 127.
 #[must_use]
 pub fn is_ambiguous(bytes: &[u8], encoding: Encoding) -> bool {
     match encoding {
+        Encoding::QuotedPrintable | Encoding::HashEscapes if !marks::are_near(bytes, encoding) => true,
         Encoding::CaretNotation => {
-            bytes.iter().any(|byte| matches!(byte & 0x7F, 0x1E | 0x5E))
+            !marks::are_near(bytes, encoding)
+                || bytes.iter().any(|byte| matches!(byte & 0x7F, 0x1E | 0x5E))
                 || bytes.windows(2).any(|pair| matches!(pair, [first, b'-'] if matches!(first & 0x7F, 0x0D | 0x4D)))
         }
         Encoding::Base36 => !encode(bytes, encoding).iter().any(u8::is_ascii_digit),
+        // Without a digit, and mostly of one case, it is a word.
+        Encoding::Base58 | Encoding::Base62 => {
+            let text = encode(bytes, encoding);
+            let count = |is_such: fn(&u8) -> bool| text.iter().filter(|byte| is_such(byte)).count();
+            let (upper, lower) = (count(u8::is_ascii_uppercase), count(u8::is_ascii_lowercase));
+            count(u8::is_ascii_digit) == 0 && upper.min(lower) < upper.saturating_add(lower) / 4
+        }
         // With fewer letters, it may be a time, or hexadecimal.
         Encoding::Base45 => {
             let text = encode(bytes, encoding);

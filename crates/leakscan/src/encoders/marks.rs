@@ -37,9 +37,46 @@ pub(super) fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
     }
 }
 
+/// Bytes between two marks that are near each other, and those that separate settings: see the decoder.
+const NEAR: usize = 6;
+
+/// Whether two of these bytes are written with marks near each other.
+pub(super) fn are_near(bytes: &[u8], encoding: Encoding) -> bool {
+    let is_marked = |byte: u8| encode(&[byte], encoding).len() > 1;
+    let mut between = None;
+    for &byte in bytes {
+        if is_marked(byte) {
+            if between.is_some_and(|between| between <= NEAR) {
+                return true;
+            }
+            between = Some(0usize);
+        } else if matches!(byte, b' ' | b'&' | b';' | b',') {
+            between = None;
+        } else {
+            between = between.map(|between| between.saturating_add(1));
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_are_near_or_not() {
+        for (text, expected) in [
+            (&b"jjrky onpoqwsojs"[..], false),
+            (b"jjrky onpoqws js", false),
+            (b"jjrky onpoqw ojs", true),
+            (b"abc", false),
+            (b"\xFF\xFE", true),
+            (b"\xFF;\xFE", false),
+        ] {
+            assert_eq!(are_near(text, Encoding::QuotedPrintable), expected, "{text:?}");
+        }
+        assert!(!are_near(b"a b\x01 \x02", Encoding::HashEscapes) && are_near(b"a b\x01.\x02", Encoding::HashEscapes));
+    }
 
     /// As Python's `quopri.encodestring`, rsyslog and `cat -v` write them.
     #[test]
