@@ -275,7 +275,7 @@ impl<V> WebSocket<V> {
         }
         let is_known = self.has_handshake;
         // Of random bytes, most are no deflate stream from the first block on.
-        if !is_known && side.inflater.is_none() && !may_be_deflate(content) {
+        if !is_known && side.inflater.is_none() && !content.is_empty() && !may_be_deflate(content) {
             (message.is_broken, self.is_random) = (true, true);
             return;
         }
@@ -378,7 +378,11 @@ mod tests {
     }
 
     fn read(bytes: &[u8], piece: usize) -> (Messages, bool) {
-        let (mut sink, mut connection) = (Collected::default(), WebSocket::new(0, true));
+        read_from(bytes, piece, true)
+    }
+
+    fn read_from(bytes: &[u8], piece: usize, has_handshake: bool) -> (Messages, bool) {
+        let (mut sink, mut connection) = (Collected::default(), WebSocket::new(0, has_handshake));
         let mut at = 0;
         let alive = bytes.chunks(piece).all(|piece| {
             let alive = connection.feed(&mut sink, piece, at);
@@ -411,6 +415,12 @@ mod tests {
         for (bytes, expected) in &examples {
             for piece in 1..=bytes.len() {
                 assert_eq!(read(bytes, piece), (expected.clone(), true), "{bytes:02x?} in pieces of {piece}");
+            }
+        }
+        // Without a handshake, a header may be the end of a piece as well.
+        for bytes in [&hex!("c1 07 f2 48 cd c9 c9 07 00")[..], &hex!("41 03 f2 48 cd 80 04 c9 c9 07 00")] {
+            for piece in 1..=bytes.len() {
+                assert_eq!(read_from(bytes, piece, false), (hello(0), true), "{bytes:02x?} in pieces of {piece}");
             }
         }
         // A control frame between the frames of a message, and a message that was begun before.
