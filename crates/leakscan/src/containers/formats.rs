@@ -301,6 +301,7 @@ pub(crate) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::super::super::prefilter::Prefilter;
     use super::*;
+    use hex_literal::hex;
 
     fn all(bytes: &[u8]) -> Vec<(usize, Format)> {
         let mut prefilter = Prefilter::default();
@@ -325,7 +326,7 @@ mod tests {
         (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Xz),
         (b"BZh91AY&SY", Format::Bzip2),
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Format::Lz4),
-        (b"\x37\x7A\xBC\xAF\x27\x1C\x00\x04\x68\xBB\xB7\x73\x2B\x02\x00\x00\x00\x00\x00\x00\x52\x00\x00\x00\x00\x00\x00\x00\x1D\x53\xCC\xBF", Format::Undecoded("a 7z archive")),
+        (&hex!("377abcaf271c000468bbb7732b0200000000000052000000000000001d53ccbf"), Format::Undecoded("a 7z archive")),
         (b"\xFF\x06\0\0sNaPpY", Format::Snappy),
         (b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5\x0A\x01", Format::Undecoded("a RAR archive")),
         (b"LZIP\x01\x0C", Format::Lzip),

@@ -7,6 +7,7 @@ use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 /// The signature (5.2), and the beginning of the chunk that follows it.
 pub(super) const BEGINNING: [u8; 16] = *b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR";
+
 /// Whether these bytes begin an image: the signature, and a header (11.2.1) of which at most one field is damaged, unless
 /// it is cut. Tables of formats have the signature alone.
 pub(super) fn begins(bytes: &[u8]) -> bool {

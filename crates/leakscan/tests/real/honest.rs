@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Honest evidence is cleared: the memory of idle programs, and the files of the system on which the test runs. Nothing
-//! of the run is found in it, and all of it is examined. A key in the same evidence is found.
+//! Honest evidence is clean: the memory of idle programs, and the files of the system on which the test runs. Nothing of
+//! the run is found in it, and all of it is examined. A key in the same evidence is found.
 //!
-//! Memory takes a minute: it is examined if `NOESCROW_REAL` is set. The files are a part of `/etc` and `/usr`; `NOESCROW_HONEST` has other paths, separated by colons, of which all files
+//! It is examined if `NOESCROW_REAL` is set, since it takes a minute, and since a system may have a file that is damaged.
+//! The files are a part of `/etc` and `/usr`; `NOESCROW_HONEST` has other paths, separated by colons, of which all files
 //! are searched.
 
 use super::postgres::Server;
@@ -43,7 +44,7 @@ fn secret() -> Vec<u8> {
     random(4_900, 32)
 }
 
-/// Searches the memory of a process, which must hold the key or be cleared. Returns whether it may be read.
+/// Searches the memory of a process, which holds the key or is clean. Returns false if it cannot be read.
 fn check(program: &str, pid: u32, holds: bool) -> bool {
     let searched = Evidence::new().process(program, pid).search(&index_of(&[secret()]), |_, _| {});
     let Ok(Findings { hits, statistics, .. }) = searched else {
@@ -56,7 +57,7 @@ fn check(program: &str, pid: u32, holds: bool) -> bool {
     true
 }
 
-/// Whether memory is examined in this run.
+/// Whether the evidence is examined in this run.
 fn is_wanted() -> bool {
     let is_wanted = std::env::var_os("NOESCROW_REAL").is_some();
     if !is_wanted {
@@ -66,7 +67,7 @@ fn is_wanted() -> bool {
 }
 
 /// Examines the memory of a program that holds no key, and of the same one that holds one.
-fn assert_cleared(program: &str, command: impl Fn() -> Command) {
+fn assert_clean(program: &str, command: impl Fn() -> Command) {
     for holds in [false, true] {
         let mut command = command();
         if holds {
@@ -85,12 +86,13 @@ fn assert_cleared(program: &str, command: impl Fn() -> Command) {
 }
 
 #[test]
-fn the_memory_of_python_and_node_is_cleared() {
+fn the_memory_of_python_and_node_is_clean() {
     if !is_wanted() {
         return;
     }
     let python = "import asyncio, json, ssl, sqlite3, http.server, zlib, sys; sys.stdin.read()";
-    let node = "const h = require('http'), z = require('zlib'), c = require('crypto'); h.createServer(); z.gzipSync('x'); process.stdin.on('data', () => {});";
+    let node = "const h = require('http'), z = require('zlib'), c = require('crypto'); h.createServer(); \
+                z.gzipSync('x'); process.stdin.on('data', () => {});";
     let with = |program: &'static str, option: &'static str, script: &'static str| {
         move || {
             let mut command = Command::new(program);
@@ -98,12 +100,12 @@ fn the_memory_of_python_and_node_is_cleared() {
             command
         }
     };
-    assert_cleared("python3", with("python3", "-c", python));
-    assert_cleared("node", with("node", "-e", node));
+    assert_clean("python3", with("python3", "-c", python));
+    assert_clean("node", with("node", "-e", node));
 }
 
 #[test]
-fn the_memory_of_java_is_cleared() {
+fn the_memory_of_java_is_clean() {
     if !is_wanted() {
         return;
     }
@@ -114,7 +116,7 @@ fn the_memory_of_java_is_cleared() {
         "class Hold { public static void main(String[] a) throws Exception { System.in.read(); } }",
     )
     .unwrap();
-    assert_cleared("java", || {
+    assert_clean("java", || {
         let mut command = Command::new("java");
         command.args(["-Xmx64m", "-Xshare:auto"]).arg(&source);
         command
@@ -122,12 +124,12 @@ fn the_memory_of_java_is_cleared() {
 }
 
 #[test]
-fn the_memory_of_servers_is_cleared() {
+fn the_memory_of_servers_is_clean() {
     if !is_wanted() {
         return;
     }
     let folder = Scratch::new("servers");
-    assert_cleared("redis-server", || {
+    assert_clean("redis-server", || {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(folder.0.join("redis"));
         command
@@ -140,7 +142,7 @@ fn the_memory_of_servers_is_cleared() {
         format!("env {KEY};"),
     ];
     std::fs::write(folder.0.join("nginx.conf"), lines.join("\n")).unwrap();
-    assert_cleared("nginx", || {
+    assert_clean("nginx", || {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(&folder.0).arg("-c").arg(folder.0.join("nginx.conf"));
         command
@@ -148,7 +150,7 @@ fn the_memory_of_servers_is_cleared() {
 }
 
 #[test]
-fn the_memory_of_postgresql_is_cleared() {
+fn the_memory_of_postgresql_is_clean() {
     if !is_wanted() {
         return;
     }
@@ -176,7 +178,10 @@ fn files(path: &Path, most: usize, largest: u64, files_found: &mut Vec<PathBuf>)
 }
 
 #[test]
-fn the_files_of_a_system_are_cleared() {
+fn the_files_of_a_system_are_clean() {
+    if !is_wanted() {
+        return;
+    }
     let (paths, most, largest) = match std::env::var("NOESCROW_HONEST") {
         Ok(paths) => (paths, usize::MAX, u64::MAX),
         Err(_) => ("/etc:/usr/bin:/usr/lib/x86_64-linux-gnu:/usr/share/doc".into(), FILES, LARGEST),
@@ -184,10 +189,13 @@ fn the_files_of_a_system_are_cleared() {
     let mut all = Vec::new();
     paths.split(':').for_each(|path| files(Path::new(path), most, largest, &mut all));
     let index = index_of(&[secret()]);
-    let (mut bytes, mut decoded, mut streams, mut planted, mut unreadable) = (0, 0, 0, 0, Vec::new());
+    let (mut bytes, mut decoded, mut streams, mut planted, mut unopened, mut unreadable) = (0, 0, 0, 0, 0, Vec::new());
     for (number, file) in all.iter().enumerate() {
         let name = file.display().to_string();
-        let Ok(found) = Evidence::new().file(&name, file).search(&index, |_, _| {}) else { continue };
+        let Ok(found) = Evidence::new().file(&name, file).search(&index, |_, _| {}) else {
+            unopened += 1;
+            continue;
+        };
         let reason = UNREADABLE.iter().find(|(of, _)| name.contains(of));
         if !found.statistics.omissions.is_empty() {
             let (_, reason) = reason.unwrap_or_else(|| panic!("{name}: {:?}", found.statistics.omissions));
@@ -208,9 +216,13 @@ fn the_files_of_a_system_are_cleared() {
     }
     println!(
         "{} files, {bytes} bytes, {decoded} decoded, {streams} streams: none left out; {planted} of {planted} keys found; \
-         {} files that cannot be examined: {unreadable:?}",
+         {unopened} files that cannot be opened; {} that cannot be examined: {unreadable:?}",
         all.len(),
         unreadable.len()
     );
-    assert!(planted > 10 || all.len() < 10 * PLANTED, "{} files in {paths}", all.len());
+    assert!(
+        unopened < all.len() / 10 + 1 && planted > 10 || all.len() < 10 * PLANTED,
+        "{} files in {paths}",
+        all.len()
+    );
 }

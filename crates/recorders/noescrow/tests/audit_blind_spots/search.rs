@@ -4,6 +4,7 @@
 use super::{Run, gzip, kinds};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, ZlibEncoder};
+use hex_literal::hex;
 use noescrow::primitives::Primitives;
 use noescrow_audit::{FindingKind, Outcome, Verdict};
 use std::fmt::Write as _;
@@ -233,7 +234,7 @@ fn unreadable_compressed_stream_leaves_the_claim_unshown() {
         ("xz", b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46\x02\0!\x01".to_vec()),
         ("bzip2", b"BZh91AY&SY\x12\x34\x56\x78".to_vec()),
         ("lz4", b"\x04\x22\x4D\x18\x64\x40\xA7\x10\0\0\0".to_vec()),
-        ("7z", b"\x37\x7A\xBC\xAF\x27\x1C\x00\x04\x68\xBB\xB7\x73\x2B\x02\x00\x00\x00\x00\x00\x00\x52\x00\x00\x00\x00\x00\x00\x00\x1D\x53\xCC\xBF".to_vec()),
+        ("7z", hex!("377abcaf271c000468bbb7732b0200000000000052000000000000001d53ccbf").to_vec()),
         ("snappy", b"\xFF\x06\0\0sNaPpY\0\x10\0\0".to_vec()),
         ("RAR", b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5\x0A\x01\x05\x06".to_vec()),
     ];
