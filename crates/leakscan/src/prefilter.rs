@@ -18,11 +18,15 @@ pub(crate) const LANE: usize = 64;
 /// Lanes whose pairs are sorted together.
 const QUEUE: usize = 64;
 
+/// Bytes of the shortest text: no encoding of a fragment in text has fewer. In random bytes, one lane in 2,000 has part
+/// of such a row.
+const MIN_TEXT: u32 = 16;
+
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Prefilter {
-    /// Lanes with a word of eight bytes that has no top bit set and is not all zero; with each, which of its words may
-    /// consist of numbers and their separators, one bit each, the first word's the lowest.
+    /// Lanes with part of a row of [`MIN_TEXT`] bytes without the top bit, except lanes that are all zero; with each, which
+    /// of its words of eight bytes may consist of numbers and their separators, one bit each, the first word's the lowest.
     pub(crate) text: Vec<(u32, u8)>,
     /// Lanes with a word in which every other byte is zero, except lanes that are all zero.
     pub(crate) wide: Vec<u32>,
@@ -168,6 +172,35 @@ struct Tables<S: Simd> {
     zlib: [u8x64<S>; 2],
 }
 
+/// A lane of which it is not known whether it has text, since that depends on the next one.
+#[derive(Clone, Copy, Default)]
+struct Pending {
+    at: u32,
+    /// Which of its bytes have no top bit; none of a lane that is all zero.
+    ascii: u64,
+    /// Which of its words may consist of numbers.
+    numbers: u8,
+    /// Bytes without the top bit before its first byte.
+    before: u32,
+}
+
+impl Pending {
+    /// Whether it has part of a text, if so many bytes after it have no top bit.
+    #[inline(always)]
+    #[allow(clippy::arithmetic_side_effects, reason = "shifts by less than 64")]
+    const fn is_text(&self, after: u32) -> bool {
+        let ascii = self.ascii;
+        let row = ascii & ascii >> 1;
+        let row = row & row >> 2;
+        let row = row & row >> 4;
+        let row = row & row >> 8;
+        let (first, last) = (ascii.trailing_ones(), ascii.leading_ones());
+        row != 0
+            || first > 0 && first.saturating_add(self.before) >= MIN_TEXT
+            || last > 0 && last.saturating_add(after) >= MIN_TEXT
+    }
+}
+
 impl Prefilter {
     /// Replaces the places by those in `bytes`, of which there are fewer than 2^32: a search goes block by block.
     pub(crate) fn scan(&mut self, bytes: &[u8]) {
@@ -195,12 +228,12 @@ impl Prefilter {
             markers: [&MARKERS.low, &MARKERS.high].map(vector),
             zlib: [&ZLIB_SUMS, &MORE_ZLIB_SUMS].map(vector),
         };
-        let mut at = 0usize;
+        let (mut at, mut pending) = (0usize, Pending::default());
         // Lanes with pairs are queued: one in four has some, so that a branch for each would be mispredicted.
         let (mut queue, mut len) = ([(0u32, 0u64); QUEUE], 0usize);
         // With each lane, the bytes after it are read: the last lanes may have fewer.
         while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + STRIDE }>()) {
-            let pairs = self.scan_lane(simd, &sets, lane, at);
+            let pairs = self.scan_lane(simd, &sets, lane, at, &mut pending);
             if let Some(place) = queue.get_mut(len) {
                 *place = (at as u32, pairs);
             }
@@ -215,10 +248,22 @@ impl Prefilter {
         while let Some(rest @ [_, ..]) = bytes.get(at..) {
             let mut lane = [0; LANE + STRIDE];
             lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            let pairs = self.scan_lane(simd, &sets, &lane, at);
+            let pairs = self.scan_lane(simd, &sets, &lane, at, &mut pending);
             self.sort(&[(at as u32, pairs)], bytes);
             at = at.wrapping_add(LANE);
         }
+        self.end_lane(&mut pending, Pending::default());
+    }
+
+    /// Adds the pending lane if it has text; `next` is the lane after it, and now pending.
+    #[inline(always)]
+    fn end_lane(&mut self, pending: &mut Pending, next: Pending) {
+        if pending.is_text(next.ascii.trailing_ones()) {
+            self.text.push((pending.at, pending.numbers));
+        }
+        let last = pending.ascii.leading_ones();
+        let before = if last == u64::BITS { last.saturating_add(pending.before) } else { last };
+        *pending = Pending { before: before.min(MIN_TEXT), ..next };
     }
 
     /// Adds each pair of some lanes to the places of its kind.
@@ -250,7 +295,14 @@ impl Prefilter {
     /// Adds the places of a lane, except the pairs; returns a bit for each byte that begins a pair.
     #[inline(always)]
     #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
-    fn scan_lane<S: Simd>(&mut self, simd: S, tables: &Tables<S>, lane: &[u8; LANE + STRIDE], at: usize) -> u64 {
+    fn scan_lane<S: Simd>(
+        &mut self,
+        simd: S,
+        tables: &Tables<S>,
+        lane: &[u8; LANE + STRIDE],
+        at: usize,
+        pending: &mut Pending,
+    ) -> u64 {
         let Tables { pairs: [first_low, first_high, second_low, second_high], numbers, markers, zlib } = tables;
         let [zlib_sums, more_zlib_sums] = zlib;
         let after = |distance: usize| lane.get(distance..).and_then(|rest| rest.first_chunk::<LANE>());
@@ -268,6 +320,7 @@ impl Prefilter {
         let pairs = !(first & second).simd_eq(0).to_bitmask() | zlib.to_bitmask();
         let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
         if zeros == u64::MAX {
+            self.end_lane(pending, Pending::default());
             return 0;
         }
         let same = one.simd_eq(u8x64::load_array_ref(simd, strided)).to_bitmask();
@@ -284,15 +337,15 @@ impl Prefilter {
         if (markers & (markers >> 2 | markers >> 3)).count_ones() >= MIN_MARKERS {
             self.arrays.push(at as u32);
         }
-        if tops == 0 {
+        let numbers = if tops == 0 {
             let [low, high] = numbers;
             let numbers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
             let others = numbers.simd_eq(0).to_bitmask().to_le_bytes();
-            let words = others.iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0));
-            self.text.push((at as u32, words));
-        } else if has_byte(tops, 0) {
-            self.text.push((at as u32, u8::MAX));
-        }
+            others.iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0))
+        } else {
+            u8::MAX
+        };
+        self.end_lane(pending, Pending { at: at as u32, ascii: !tops, numbers, before: 0 });
         if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
             self.wide.push(at as u32);
         }
@@ -383,6 +436,21 @@ mod tests {
         all.map(|(number, _)| u32::try_from(number * LANE).unwrap()).collect()
     }
 
+    /// The lanes with part of a row of bytes without the top bit that is long enough for a text; a lane that is all zero
+    /// is in none, and ends one.
+    fn texts(bytes: &[u8]) -> Vec<u32> {
+        let is_zero = |at: usize| bytes.chunks(LANE).nth(at / LANE).unwrap().iter().all(|&byte| byte == 0);
+        let is_text = |at: usize| bytes[at].is_ascii() && !is_zero(at);
+        let rows = (0..bytes.len()).collect::<Vec<_>>();
+        let mut lanes: Vec<u32> = rows
+            .chunk_by(|&one, &next| is_text(one) == is_text(next))
+            .filter(|row| is_text(row[0]) && row.len() >= MIN_TEXT as usize)
+            .flat_map(|row| row.iter().map(|at| u32::try_from(at / LANE * LANE).unwrap()))
+            .collect();
+        lanes.dedup();
+        lanes
+    }
+
     #[test]
     fn prefilter_agrees_with_a_search_byte_by_byte() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
@@ -421,12 +489,13 @@ mod tests {
             begins.retain(|&at| (at as usize).saturating_add(1) < bytes.len());
             assert_eq!(prefilter.streams, begins);
             // There may be false positives, but no lane is left out.
-            let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);
+            let text = texts(&bytes);
             let actual: Vec<u32> = prefilter.text.iter().map(|&(at, _)| at).collect();
             assert!(text.iter().all(|at| actual.contains(at)), "{text:?} {actual:?}");
             let words = bytes.as_chunks::<8>().0.iter().enumerate();
             for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & NUMBER_CLASS != 0)) {
-                let lane = prefilter.text.iter().find(|(at, _)| *at as usize / LANE == number / 8).unwrap();
+                let lane = prefilter.text.iter().find(|(at, _)| *at as usize / LANE == number / 8);
+                let Some(lane) = lane else { continue };
                 assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
                 numbers += 1;
             }

@@ -54,52 +54,74 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
 
 #[inline(always)]
 fn scan<S: Simd>(simd: S, seeds: &mut Seeds, bytes: &[u8], prefilter: &Prefilter) {
-    let mut add = |at: usize, lane: &[u8; LANE]| {
-        let one = u8x64::load_array_ref(simd, lane);
-        let range = |first: u8, last: u8| one.simd_ge(first) & one.simd_le(last);
-        let of = |byte: u8| one.simd_eq(byte);
-        let upper = range(b'A', b'Z');
-        let plain = upper | range(b'a', b'z') | range(b'-', b'9') | of(b'+') | of(b'_') | of(b'=');
-        let plain = plain.to_bitmask();
-        // Base64 and hexadecimal: no run of another alphabet has so many of its symbols in a row.
-        if plain == u64::MAX {
-            return;
-        }
-        let solid = range(b'!', b'~').to_bitmask();
-        // Words of letters and digits.
-        let solid = if solid & !plain == 0 && solid.count_ones() as usize > BASE64_ONLY { 0 } else { solid };
-        let base45 = range(b'-', b':') | upper | range(b'*', b'+') | range(b'$', b'%') | of(b' ');
-        let (base45, uuencode) = (base45.to_bitmask(), range(b' ', b'`').to_bitmask());
-        for (places, seeds) in [(solid, &mut seeds.solid), (base45, &mut seeds.base45), (uuencode, &mut seeds.uuencode)]
-        {
-            // The first of eight: a run of 16 has as many in one of two lanes.
-            let twos = places & places >> 1;
-            let fours = twos & twos >> 2;
-            let mut eights = fours & fours >> 4;
-            while eights != 0 {
-                let first = eights.trailing_zeros();
-                seeds.push(at.wrapping_add(first as usize));
-                // The rest of the run is not another seed.
-                let run = (!(places >> first)).trailing_zeros();
-                eights = eights
-                    .checked_shr(first.wrapping_add(run))
-                    .unwrap_or(0)
-                    .checked_shl(first.wrapping_add(run))
-                    .unwrap_or(0);
-            }
-        }
-    };
     for &(at, _) in &prefilter.text {
         let at = at as usize;
         let rest = bytes.get(at..).unwrap_or_default();
-        match rest.first_chunk::<LANE>() {
-            Some(lane) => add(at, lane),
+        let mut padded = [0; LANE];
+        let lane = match rest.first_chunk::<LANE>() {
+            Some(lane) => lane,
             None => {
-                let mut lane = [0; LANE];
-                lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-                add(at, &lane);
+                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                &padded
             }
-        }
+        };
+        scan_lane(simd, seeds, at, lane);
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::arithmetic_side_effects, reason = "vectors wrap")]
+fn scan_lane<S: Simd>(simd: S, seeds: &mut Seeds, at: usize, lane: &[u8; LANE]) {
+    let one = u8x64::load_array_ref(simd, lane);
+    let upper = (one - b'A').simd_lt(26);
+    let lower = (one - b'a').simd_lt(26);
+    // `-`, `.`, `/` and the digits.
+    let digits = (one - b'-').simd_lt(13);
+    let letters = upper | lower;
+    let plain = letters | digits | one.simd_eq(b'+') | one.simd_eq(b'_') | one.simd_eq(b'=');
+    let plain = plain.to_bitmask();
+    // Base64 and hexadecimal: no run of another alphabet has so many of its symbols in a row.
+    if plain == u64::MAX {
+        return;
+    }
+    let solid = (one - b'!').simd_lt(b'~' - b' ').to_bitmask();
+    // Words of letters and digits.
+    let solid = if solid & !plain == 0 && solid.count_ones() as usize > BASE64_ONLY { 0 } else { solid };
+    add_runs(&mut seeds.solid, solid, at);
+    // The other alphabets have no small letters.
+    let lower = lower.to_bitmask();
+    if !has_eight(!lower) {
+        return;
+    }
+    let base45 = digits | upper | one.simd_eq(b':') | (one - b'*').simd_lt(2) | (one - b'$').simd_lt(2);
+    let base45 = (base45 | one.simd_eq(b' ')).to_bitmask();
+    add_runs(&mut seeds.base45, base45, at);
+    add_runs(&mut seeds.uuencode, (one - b' ').simd_lt(b'`' - 0x1F).to_bitmask(), at);
+}
+
+/// The bits that begin a row of eight.
+#[inline(always)]
+const fn eights(places: u64) -> u64 {
+    let twos = places & places >> 1;
+    let fours = twos & twos >> 2;
+    fours & fours >> 4
+}
+
+#[inline(always)]
+const fn has_eight(places: u64) -> bool {
+    eights(places) != 0
+}
+
+/// Adds the first of each row of at least eight places: a run of 16 has as many in one of two lanes.
+#[inline(always)]
+fn add_runs(seeds: &mut Vec<usize>, places: u64, at: usize) {
+    let mut eights = eights(places);
+    while eights != 0 {
+        let first = eights.trailing_zeros();
+        seeds.push(at.wrapping_add(first as usize));
+        // The rest of the run is not another seed.
+        let next = first.wrapping_add((!(places >> first)).trailing_zeros());
+        eights = eights.checked_shr(next).unwrap_or(0).checked_shl(next).unwrap_or(0);
     }
 }
 

@@ -144,6 +144,20 @@ fn address_in(bytes: &[u8], token: &Token, radix: u32) -> Option<u64> {
     }
 }
 
+/// Whether the second of two words may be an address at most 64 bytes after the first: it is as long and differs only in
+/// its last three digits, or in the digit to which they carry; or it is one digit longer.
+fn may_follow(bytes: &[u8], token: &Token, next: &Token) -> bool {
+    if token.len != next.len {
+        return next.len == token.len.saturating_add(1);
+    }
+    let word = |token: &Token| bytes.get(token.start()..token.end()).unwrap_or_default();
+    let mut pairs = word(token).iter().zip(word(next)).enumerate();
+    pairs.find(|(_, (one, next))| one != next).is_some_and(|(at, (&one, &next))| {
+        let is_successor = next == one.wrapping_add(1) || one == b'9' && matches!(next, b'a' | b'A');
+        is_successor || at.saturating_add(3) >= usize::from(token.len)
+    })
+}
+
 /// The address of a line.
 fn address(bytes: &[u8], line: &[Token], layout: Layout) -> Option<u64> {
     address_in(bytes, line.get(layout.before)?, layout.radix)
@@ -154,7 +168,7 @@ fn address(bytes: &[u8], line: &[Token], layout: Layout) -> Option<u64> {
 fn layout(bytes: &[u8], line: &[Token], next: &[Token], third: Option<&[Token]>) -> Option<(Layout, u64)> {
     let mut found: Option<(Layout, u64, (bool, bool, u64))> = None;
     for (before, (token, next)) in line.iter().zip(next).take(MAX_BEFORE.saturating_add(1)).enumerate() {
-        if before > 0 && token.len < MIN_ADDRESS {
+        if before > 0 && token.len < MIN_ADDRESS || !may_follow(bytes, token, next) {
             continue;
         }
         for radix in [8, 16, 10] {

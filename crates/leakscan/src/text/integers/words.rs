@@ -2,6 +2,7 @@
 //! The numerals in some text: words that begin with a digit, consist of hexadecimal digits, or are a prefix (`x`, `h`,
 //! `S` of Motorola) with such digits after it. They are found by the vector units, a lane at a time; most lanes of most text have none.
 
+use super::super::super::index::needles::FRAGMENT;
 use super::super::super::prefilter::{LANE, Prefilter};
 use super::super::super::simd::level;
 use fearless_simd::prelude::*;
@@ -72,7 +73,8 @@ fn masks<S: Simd>(simd: S, lane: &[u8; LANE]) -> Masks {
     Masks { word: digit | letter, digit, hex, prefix, newline: bytes.simd_eq(b'\n').to_bitmask() }
 }
 
-/// Calls `list` with each sequence of at least two tokens that no gap of more than [`MAX_GAP`] bytes divides.
+/// Calls `list` with each sequence of at least two tokens that no gap of more than [`MAX_GAP`] bytes divides, and that may
+/// encode a fragment.
 pub(super) fn sequences(bytes: &[u8], prefilter: &Prefilter, tokens: &mut Vec<Token>, mut list: impl FnMut(&[Token])) {
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(simd, bytes, prefilter, tokens, &mut list)));
 }
@@ -85,26 +87,16 @@ fn read<S: Simd>(
     tokens: &mut Vec<Token>,
     list: &mut impl FnMut(&[Token]),
 ) {
-    let mut reader = Reader { bytes, tokens, end: 0, newline: 0, continues: false, is_list: false, before: None };
-    // A list may begin in the lane before one that has a whole word of it, and end in the lane after it.
+    let mut reader =
+        Reader { bytes, tokens, end: 0, capacity: 0, newline: 0, continues: false, is_list: false, before: None };
     let mut next = 0usize;
     for &(at, _) in &prefilter.text {
         let lane = at as usize / LANE;
-        if lane > next {
-            if next > 0 {
-                reader.lane(simd, next, list);
-                next = next.saturating_add(1);
-            }
-            if lane > next {
-                (reader.continues, reader.is_list, reader.before) = (false, false, None);
-                reader.lane(simd, lane.saturating_sub(1), list);
-            }
+        if lane != next {
+            (reader.continues, reader.is_list, reader.before) = (false, false, None);
         }
         reader.lane(simd, lane, list);
         next = lane.saturating_add(1);
-    }
-    if next > 0 {
-        reader.lane(simd, next, list);
     }
     reader.finish(list);
 }
@@ -114,6 +106,8 @@ struct Reader<'a> {
     tokens: &'a mut Vec<Token>,
     /// Where the last token ends.
     end: usize,
+    /// The most bytes that the tokens may encode.
+    capacity: usize,
     /// The index after the last line break.
     newline: usize,
     /// Whether the last lane ends within a word.
@@ -207,6 +201,7 @@ impl Reader<'_> {
                 is_first,
             });
             self.end = at.saturating_add(len as usize);
+            self.capacity = self.capacity.saturating_add(capacity(len as usize));
         }
         self.pass(lane);
     }
@@ -220,11 +215,18 @@ impl Reader<'_> {
     }
 
     fn finish(&mut self, list: &mut impl FnMut(&[Token])) {
-        if self.tokens.len() > 1 {
+        if self.tokens.len() > 1 && self.capacity >= FRAGMENT {
             list(self.tokens);
         }
         self.tokens.clear();
+        self.capacity = 0;
     }
+}
+
+/// The most bytes that a numeral of so many characters encodes: two digits of hexadecimal encode one. The characters of
+/// a text may have one byte more in UTF-8 than their numbers.
+const fn capacity(len: usize) -> usize {
+    len.div_ceil(2).saturating_add(1)
 }
 
 /// The length of a word, up to one more than [`MAX_LEN`], and of the decimal and hexadecimal digits that it begins with.
