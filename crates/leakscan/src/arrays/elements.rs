@@ -7,7 +7,10 @@
 use super::super::collected::Collected;
 use super::super::encoding::Encoding;
 use super::super::prefilter::{LANE, Prefilter};
+use super::super::simd::level;
 use super::super::sink::Sink;
+use fearless_simd::prelude::*;
+use fearless_simd::{dispatch, u8x64};
 
 /// Elements of a fragment.
 const FRAGMENT: usize = 16;
@@ -36,32 +39,60 @@ const fn plain(value: u8) -> Option<Element> {
     Some(Element { value, len: 1, is_marked: false })
 }
 
-/// A format: a marker of its elements, and the element that some bytes begin with.
+/// A format: the markers of its elements, and the element that some bytes begin with.
 struct Format {
-    marker: u8,
+    markers: [u8; 2],
+    place: Place,
     element: fn(&[u8]) -> Option<Element>,
+    /// Other integers that the values are read as, besides those of the elements.
+    other: Option<fn(u8) -> u8>,
+}
+
+/// Where the markers of a format are.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Before each element.
+    Every,
+    /// Before some elements.
+    Some,
+    /// After a byte with the top bit.
+    AfterTop,
+}
+
+impl Place {
+    /// Whether a lane with these markers and top bits may have part of an array.
+    #[allow(clippy::arithmetic_side_effects, reason = "shifts by less than 64")]
+    const fn may_be_array(self, markers: u64, tops: u64) -> bool {
+        let markers = match self {
+            Self::Every if (markers & (markers >> 2 | markers >> 3)).count_ones() < 2 => 0,
+            Self::Every | Self::Some => markers,
+            Self::AfterTop => markers & (tops << 1 | 1),
+        };
+        markers.count_ones() as usize >= MIN_MARKERS
+    }
 }
 
 /// The markers of all formats; for a repeated field, the tags of the first three.
 pub(crate) const MARKERS: [u8; 11] = [0x18, 0x38, 0xCC, 0xD0, b'K', b'I', 0x01, 0x08, 0x10, b'i', 0x04];
 
-const FORMATS: [Format; 13] = [
-    Format { marker: 0x18, element: cbor },
-    Format { marker: 0x38, element: cbor },
-    Format { marker: 0xCC, element: message_pack },
-    Format { marker: 0xD0, element: message_pack },
-    Format { marker: b'K', element: pickle },
-    Format { marker: b'I', element: v8 },
-    Format { marker: 0x01, element: packed },
-    Format { marker: 0x01, element: zigzag },
-    Format { marker: 0x08, element: field::<0x08> },
-    Format { marker: 0x10, element: field::<0x10> },
-    Format { marker: 0x18, element: field::<0x18> },
-    Format { marker: b'i', element: ruby },
-    Format { marker: 0x04, element: amf },
+const fn format(markers: [u8; 2], place: Place, element: fn(&[u8]) -> Option<Element>) -> Format {
+    Format { markers, place, element, other: None }
+}
+
+const FORMATS: [Format; 10] = [
+    format([0x18, 0x38], Place::Some, cbor),
+    format([0xCC, 0xD0], Place::Some, message_pack),
+    format([b'K'; 2], Place::Every, pickle),
+    format([b'I'; 2], Place::Every, v8),
+    Format { other: Some(zigzag), ..format([0x01; 2], Place::AfterTop, packed) },
+    format([0x08; 2], Place::Every, field::<0x08>),
+    format([0x10; 2], Place::Every, field::<0x10>),
+    format([0x18; 2], Place::Every, field::<0x18>),
+    format([b'i'; 2], Place::Every, ruby),
+    format([0x04; 2], Place::Every, amf),
 ];
 
-const BSON: [Format; 2] = [Format { marker: 0x10, element: bson }, Format { marker: 0x12, element: bson }];
+const BSON: [Format; 1] = [format([0x10, 0x12], Place::Some, bson)];
 
 /// RFC 8949, 3.1: unsigned and negative integers.
 fn cbor(bytes: &[u8]) -> Option<Element> {
@@ -110,8 +141,8 @@ fn packed(bytes: &[u8]) -> Option<Element> {
 }
 
 /// The same of type `sint32`, which interleaves positive and negative numbers.
-fn zigzag(bytes: &[u8]) -> Option<Element> {
-    packed(bytes).map(|element| Element { value: element.value >> 1 ^ (element.value & 1).wrapping_neg(), ..element })
+const fn zigzag(value: u8) -> u8 {
+    value >> 1 ^ (value & 1).wrapping_neg()
 }
 
 /// A repeated field of Protocol Buffers that is not packed, with this tag.
@@ -170,25 +201,96 @@ fn decode_lanes<const N: usize>(
     formats: &[Format; N],
     collected: &mut Collected,
 ) {
+    dispatch!(level(), simd => simd.vectorize(
+        #[inline(always)] || read_lanes(simd, sink, bytes, (lanes, before), formats, collected)
+    ));
+}
+
+#[inline(always)]
+fn read_lanes<S: Simd, const N: usize>(
+    simd: S,
+    sink: &mut impl Sink,
+    bytes: &[u8],
+    (lanes, before): (&[u32], usize),
+    formats: &[Format; N],
+    collected: &mut Collected,
+) {
     let mut done = [0usize; N];
     for at in lanes.iter().map(|&at| at as usize) {
-        let end = at.saturating_add(LANE).min(bytes.len());
-        let lane = bytes.get(at..end).unwrap_or_default();
+        let rest = bytes.get(at..).unwrap_or_default();
+        let end = at.saturating_add(rest.len().min(LANE));
+        let mut padded = [0; LANE];
+        let lane = match rest.first_chunk::<LANE>() {
+            Some(lane) => lane,
+            None => {
+                padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                &padded
+            }
+        };
+        let lane = u8x64::load_array_ref(simd, lane);
+        let tops = lane.simd_ge(0x80).to_bitmask();
         for (format, done) in formats.iter().zip(&mut done) {
-            if lane.iter().filter(|&&byte| byte == format.marker).count() < MIN_MARKERS {
-                continue;
+            let [one, other] = format.markers;
+            let markers = lane.simd_eq(one) | lane.simd_eq(other);
+            if format.place.may_be_array(markers.to_bitmask(), tops) {
+                let from = at.saturating_sub(before).max(*done);
+                *done = read_window(sink, bytes, from..end, format, collected).max(*done);
             }
-            let mut from = at.saturating_sub(before).max(*done);
-            while from < end {
-                let run = run(bytes, from, format);
-                if run.elements >= FRAGMENT && run.markers >= MIN_MARKERS {
-                    add(sink, bytes, from..run.end, format, collected);
-                    from = run.end;
-                } else {
-                    from = from.saturating_add(1);
-                }
-            }
-            *done = from;
+        }
+    }
+}
+
+/// Adds the arrays that begin in a window; returns its end, or that of the last array if it is further on.
+fn read_window(
+    sink: &mut impl Sink,
+    bytes: &[u8],
+    window: core::ops::Range<usize>,
+    format: &Format,
+    collected: &mut Collected,
+) -> usize {
+    let mut failed = Places::default();
+    let mut from = window.start;
+    while from < window.end {
+        if failed.has(from.saturating_sub(window.start)) {
+            from = from.saturating_add(1);
+            continue;
+        }
+        let mut elements = failed;
+        let run = run(bytes, from, format, |at| elements.add(at.saturating_sub(window.start)));
+        if run.elements >= FRAGMENT && run.markers >= MIN_MARKERS {
+            add(sink, bytes, from..run.end, format, collected);
+            from = run.end;
+        } else if run.is_unmarked {
+            // A run that begins at an earlier element ends in the same row of elements.
+            from = run.end.saturating_sub(MAX_UNMARKED).saturating_add(1).max(from.saturating_add(1));
+        } else {
+            // A run that begins at one of its elements has fewer.
+            failed = elements;
+            from = from.saturating_add(1);
+        }
+    }
+    from
+}
+
+/// A set of places in a window.
+#[derive(Clone, Copy, Default)]
+struct Places([u64; (BEFORE_BSON + LANE) / 64]);
+
+impl Places {
+    #[allow(clippy::arithmetic_side_effects, reason = "a shift by less than 64")]
+    const fn bit(at: usize) -> (usize, u64) {
+        (at / 64, 1 << (at % 64))
+    }
+
+    fn has(&self, at: usize) -> bool {
+        let (word, bit) = Self::bit(at);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn add(&mut self, at: usize) {
+        let (word, bit) = Self::bit(at);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bit;
         }
     }
 }
@@ -198,17 +300,23 @@ struct Run {
     elements: usize,
     markers: usize,
     end: usize,
+    /// Whether it ends since the last elements have no marker.
+    is_unmarked: bool,
 }
 
-/// Reads the elements from `from` on, until none of the last [`MAX_UNMARKED`] has a marker.
-fn run(bytes: &[u8], from: usize, format: &Format) -> Run {
-    let mut run = Run { elements: 0, markers: 0, end: from };
+/// Reads the elements from `from` on, until none of the last [`MAX_UNMARKED`] has a marker. Calls `visit` with the place
+/// of each.
+#[inline]
+fn run(bytes: &[u8], from: usize, format: &Format, mut visit: impl FnMut(usize)) -> Run {
+    let mut run = Run { elements: 0, markers: 0, end: from, is_unmarked: false };
     let mut unmarked = 0usize;
     while let Some(element) = (format.element)(bytes.get(run.end..).unwrap_or_default()) {
         unmarked = if element.is_marked { 0 } else { unmarked.saturating_add(1) };
         if unmarked > MAX_UNMARKED {
+            run.is_unmarked = true;
             break;
         }
+        visit(run.end);
         run.elements = run.elements.saturating_add(1);
         run.markers = run.markers.saturating_add(usize::from(element.is_marked));
         run.end = run.end.saturating_add(element.len);
@@ -217,11 +325,13 @@ fn run(bytes: &[u8], from: usize, format: &Format) -> Run {
 }
 
 fn add(sink: &mut impl Sink, bytes: &[u8], range: core::ops::Range<usize>, format: &Format, collected: &mut Collected) {
-    collected.begin(sink);
-    let mut at = range.start;
-    while at < range.end {
-        let Some(element) = (format.element)(bytes.get(at..).unwrap_or_default()) else { break };
-        collected.push(element.value, at);
-        at = at.saturating_add(element.len);
+    for read in [Some(core::convert::identity as fn(u8) -> u8), format.other].into_iter().flatten() {
+        collected.begin(sink);
+        let mut at = range.start;
+        while at < range.end {
+            let Some(element) = (format.element)(bytes.get(at..).unwrap_or_default()) else { break };
+            collected.push(read(element.value), at);
+            at = at.saturating_add(element.len);
+        }
     }
 }

@@ -27,11 +27,6 @@ impl Integer {
         if self.is_negative { self.magnitude <= half } else { self.magnitude <= range.wrapping_sub(1) }
     }
 
-    /// Whether it needs more than half of the bytes of an integer of this width.
-    pub const fn is_wide(self, width: u32) -> bool {
-        self.magnitude >> width.saturating_mul(4) != 0
-    }
-
     /// Its two's complement, the lowest byte first.
     pub const fn bytes(self) -> [u8; 8] {
         let value = if self.is_negative { self.magnitude.wrapping_neg() } else { self.magnitude };

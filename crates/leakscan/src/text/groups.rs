@@ -126,10 +126,16 @@ fn add_runs(seeds: &mut Vec<usize>, places: u64, at: usize) {
 }
 
 /// The run around a seed, not before `floor`.
+#[inline]
 fn run(bytes: &[u8], seed: usize, floor: usize, is_in: impl Fn(u8) -> bool) -> Range<usize> {
     let before = bytes.get(floor..seed).unwrap_or_default().iter().rev().take(MAX_RUN).take_while(|&&byte| is_in(byte));
-    let after = bytes.get(seed..).unwrap_or_default().iter().take(MAX_RUN).take_while(|&&byte| is_in(byte));
-    seed.saturating_sub(before.count())..seed.saturating_add(after.count())
+    let rest = bytes.get(seed..).unwrap_or_default();
+    let rest = rest.get(..MAX_RUN).unwrap_or(rest);
+    // Whole chunks first, for the vector units.
+    let is_whole = |chunk: &&[u8; 32]| chunk.iter().fold(true, |all, &byte| all & is_in(byte));
+    let whole = rest.as_chunks().0.iter().take_while(is_whole).count().saturating_mul(32);
+    let after = rest.get(whole..).unwrap_or_default().iter().take_while(|&&byte| is_in(byte)).count();
+    seed.saturating_sub(before.count())..seed.saturating_add(whole).saturating_add(after)
 }
 
 fn decode_base85(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {

@@ -27,6 +27,28 @@ const STEADY_ROWS: usize = 12;
 struct Number {
     integer: Integer,
     at: usize,
+    /// The bits that it needs, and those of its magnitude.
+    bits: u32,
+    magnitude_bits: u32,
+}
+
+impl Number {
+    fn new(integer: Integer, at: usize) -> Self {
+        let bits = |magnitude: u64| u64::BITS.saturating_sub(magnitude.leading_zeros());
+        let Integer { magnitude, is_negative } = integer;
+        let needs = if is_negative { bits(magnitude.saturating_sub(1)).saturating_add(1) } else { bits(magnitude) };
+        Self { integer, at, bits: needs, magnitude_bits: bits(magnitude) }
+    }
+
+    /// Whether it is an unsigned or a signed integer of so many bytes, at most eight.
+    const fn fits(&self, width: u32) -> bool {
+        self.bits <= width.saturating_mul(8)
+    }
+
+    /// Whether it needs more than half of the bytes of an integer of this width.
+    const fn is_wide(&self, width: u32) -> bool {
+        self.magnitude_bits > width.saturating_mul(4)
+    }
 }
 
 /// The lists that have not been handed on.
@@ -36,6 +58,7 @@ pub(super) struct Lists {
     wide: Collected,
     numbers: Vec<Number>,
     column: Vec<Number>,
+    steps: Vec<Step>,
 }
 
 impl Lists {
@@ -46,6 +69,7 @@ impl Lists {
             wide: Collected::new(Encoding::WideIntegers),
             numbers: Vec::new(),
             column: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -89,7 +113,7 @@ impl Lists {
             }
             end = token.end();
             match numerals::decimal(bytes, token.start(), token.len.into(), token.digits.into()) {
-                Decimal::Integer(integer, at) => self.numbers.push(Number { integer, at }),
+                Decimal::Integer(integer, at) => self.numbers.push(Number::new(integer, at)),
                 Decimal::Filler => {}
                 Decimal::Other => self.finish(sink, Encoding::Integers),
             }
@@ -106,7 +130,7 @@ impl Lists {
                 self.finish(sink, Encoding::HexIntegers);
             }
             end = token.end();
-            self.numbers.push(Number { integer, at: token.start() });
+            self.numbers.push(Number::new(integer, token.start()));
         }
         self.finish(sink, Encoding::HexIntegers);
     }
@@ -124,7 +148,7 @@ impl Lists {
             match read(token, bytes.get(token.start()..token.end()).unwrap_or_default()) {
                 Some(magnitude) => {
                     let integer = Integer { magnitude, is_negative: false };
-                    self.numbers.push(Number { integer, at: token.start() });
+                    self.numbers.push(Number::new(integer, token.start()));
                 }
                 None => self.finish(sink, encoding),
             }
@@ -166,16 +190,18 @@ impl Lists {
 
     /// Adds numbers as bytes, and as wider integers.
     fn add_numbers(&mut self, sink: &mut impl Sink, numbers: &[Number], encoding: Encoding) {
-        for list in numbers.split(|number| !number.integer.fits(1)).filter(|list| list.len() >= FRAGMENT) {
+        for list in numbers.split(|number| !number.fits(1)).filter(|list| list.len() >= FRAGMENT) {
             let collected = if encoding == Encoding::Integers { &mut self.decimal } else { &mut self.hexadecimal };
             collected.begin(sink);
-            for Number { integer, at } in list {
+            for Number { integer, at, .. } in list {
                 let [byte, ..] = integer.bytes();
                 collected.push(byte, *at);
             }
         }
-        for width in WIDTHS {
-            for list in numbers.split(|number| !number.integer.fits(width)) {
+        let widest = numbers.iter().fold(0, |bits, number| number.magnitude_bits.max(bits));
+        // Numbers that need no more than half of an integer are not of that width.
+        for width in WIDTHS.into_iter().take_while(|width| widest > width.saturating_mul(4)) {
+            for list in numbers.split(|number| !number.fits(width)) {
                 if list.len().saturating_mul(width as usize) >= FRAGMENT {
                     self.add_wide(sink, list, width);
                 }
@@ -187,7 +213,7 @@ impl Lists {
     /// probability 1/256; two such numbers in a row are of another width. Of 32 bits, it needs 16 with probability
     /// 2^-16: where the numbers between wider ones are narrow, they are indices.
     fn add_wide(&mut self, sink: &mut impl Sink, list: &[Number], width: u32) {
-        let is_narrow = |number: &Number| !number.integer.is_wide(width);
+        let is_narrow = |number: &Number| !number.is_wide(width);
         let is_enough = |count: usize| count.saturating_mul(width as usize) >= FRAGMENT;
         for part in list.chunk_by(|one, next| !(is_narrow(one) && is_narrow(next))) {
             if is_enough(part.len()) {
@@ -204,7 +230,7 @@ impl Lists {
     fn push_wide<'a>(&mut self, sink: &mut impl Sink, list: impl Iterator<Item = &'a Number> + Clone, width: u32) {
         for is_little in [true, false] {
             self.wide.begin(sink);
-            for Number { integer, at } in list.clone() {
+            for Number { integer, at, .. } in list.clone() {
                 let bytes = integer.bytes();
                 let bytes = bytes.get(..width as usize).unwrap_or_default();
                 let mut push = |byte: &u8| self.wide.push(*byte, *at);
@@ -220,7 +246,7 @@ impl Lists {
             value.filter(|value| !number.integer.is_negative && (!value.is_control() || value.is_whitespace()))
         };
         for text in numbers.split(|number| character(number).is_none()) {
-            let is_wide = || text.iter().any(|number| !number.integer.fits(1));
+            let is_wide = || text.iter().any(|number| !number.fits(1));
             if text.len() < FRAGMENT / 4 || !is_wide() {
                 continue;
             }
@@ -235,11 +261,18 @@ impl Lists {
 
     /// Adds the columns of rows of numbers beside a column that counts the rows, is constant, or holds no bytes.
     fn add_columns(&mut self, sink: &mut impl Sink, numbers: &[Number], encoding: Encoding) {
+        if numbers.len() <= COUNTED_ROWS {
+            return;
+        }
         let mut column = core::mem::take(&mut self.column);
+        let mut steps = core::mem::take(&mut self.steps);
         for columns in 2..=MAX_COLUMNS {
+            steps.clear();
+            steps.extend(numbers.iter().zip(numbers.iter().skip(columns)).map(|(one, next)| Step::of(one, next)));
             for index in 0..columns {
                 let mut first = index;
-                while let Some(rows) = index_rows(numbers.get(first..).unwrap_or_default(), columns) {
+                while first < numbers.len() {
+                    let rows = index_rows(&steps, first, columns);
                     let next = first.saturating_add(rows.count.saturating_mul(columns));
                     if rows.is_index {
                         // The row before the first may lie partly in the list, and the one after the last as well.
@@ -256,7 +289,32 @@ impl Lists {
                 }
             }
         }
-        self.column = column;
+        (self.column, self.steps) = (column, steps);
+    }
+}
+
+/// How the first numbers of two rows follow each other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Same,
+    One,
+    /// Neither is a byte.
+    NoBytes,
+    /// As those of a value.
+    Other,
+}
+
+impl Step {
+    fn of(one: &Number, next: &Number) -> Self {
+        if one.integer.is_negative || next.integer.is_negative {
+            return Self::Other;
+        }
+        match next.integer.magnitude.wrapping_sub(one.integer.magnitude) {
+            0 => Self::Same,
+            1 => Self::One,
+            _ if one.fits(1) || next.fits(1) => Self::Other,
+            _ => Self::NoBytes,
+        }
     }
 }
 
@@ -267,28 +325,14 @@ struct Rows {
     is_index: bool,
 }
 
-/// The rows at the beginning of a list whose first numbers continue as they begin; `None` at the end of the list.
-fn index_rows(numbers: &[Number], columns: usize) -> Option<Rows> {
-    let step = |one: &Number, next: &Number| match (one.integer, next.integer) {
-        (one, next) if one.is_negative || next.is_negative => None,
-        (one, next) => match next.magnitude.checked_sub(one.magnitude) {
-            Some(step @ 0..=1) => Some(step),
-            _ => (!one.fits(1) && !next.fits(1)).then_some(2),
-        },
-    };
-    let mut firsts = numbers.iter().step_by(columns);
-    let mut one = firsts.next()?;
-    let mut kind = None;
-    let mut count = 1usize;
-    for next in firsts {
-        let step = step(one, next);
-        if step.is_none() || kind.is_some() && step != kind {
-            break;
-        }
-        kind = step;
-        count = count.saturating_add(1);
-        one = next;
+/// The rows from the number at `first` on whose first numbers continue as they begin.
+fn index_rows(steps: &[Step], first: usize, columns: usize) -> Rows {
+    let of_rows = steps.get(first..).unwrap_or_default().iter().step_by(columns);
+    let kind = of_rows.clone().next().copied().unwrap_or(Step::Other);
+    if kind == Step::Other {
+        return Rows { count: 1, is_index: false };
     }
-    let enough = if kind == Some(1) { COUNTED_ROWS } else { STEADY_ROWS };
-    Some(Rows { count, is_index: kind.is_some() && count >= enough })
+    let count = of_rows.take_while(|&&step| step == kind).count().saturating_add(1);
+    let enough = if kind == Step::One { COUNTED_ROWS } else { STEADY_ROWS };
+    Rows { count, is_index: count >= enough }
 }
