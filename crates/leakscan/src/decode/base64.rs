@@ -32,33 +32,37 @@ fn value(byte: u8) -> u8 {
 
 /// Appends the symbols of the run that `text` begins with, as numbers below 64. Returns the length of the run.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
-    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(simd, text, out)))
 }
 
 #[inline(always)]
-fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
+fn read<S: Simd>(simd: S, text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut at = 0usize;
     loop {
-        let rest = text.get(at..).unwrap_or_default();
-        let start = out.len();
-        for chunk in rest.as_chunks::<CHUNK>().0 {
-            let mut values = [0; CHUNK];
-            values.iter_mut().zip(chunk).for_each(|(to, &byte)| *to = value(byte));
-            if values.iter().fold(0, |all, value| all | value) >= 64 {
-                break;
-            }
-            out.extend_from_slice(&values);
-        }
-        at = at.saturating_add(out.len().saturating_sub(start));
-        let rest = text.get(at..).unwrap_or_default();
-        let start = out.len();
-        out.extend(rest.iter().map(|&byte| value(byte)).take_while(|&value| value < 64));
-        at = at.saturating_add(out.len().saturating_sub(start));
+        at = at.saturating_add(run(simd, text.get(at..).unwrap_or_default(), out));
         match separator(text.get(at..).unwrap_or_default()) {
             0 => return at,
             len => at = at.saturating_add(len),
         }
     }
+}
+
+/// Appends the symbols that `text` begins with, as numbers below 64. Returns how many there are.
+#[inline(always)]
+fn run<S: Simd>(simd: S, text: &[u8], out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let (chunks, rest) = text.as_chunks::<CHUNK>();
+    for chunk in chunks {
+        let mut values = [0; CHUNK];
+        values.iter_mut().zip(chunk).for_each(|(to, &byte)| *to = value(byte));
+        let count = u8x32::load_array(simd, values).simd_lt(64).to_bitmask().trailing_ones() as usize;
+        out.extend_from_slice(values.get(..count).unwrap_or(&values));
+        if count < CHUNK {
+            return out.len().saturating_sub(start);
+        }
+    }
+    out.extend(rest.iter().map(|&byte| value(byte)).take_while(|&value| value < 64));
+    out.len().saturating_sub(start)
 }
 
 /// The length of a line break with the indentation after it, or of what precedes a symbol in a JSON string: an escaped

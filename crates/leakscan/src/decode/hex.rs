@@ -2,8 +2,8 @@
 //! Hexadecimal digits in either case or mixed, with or without separators and prefixes.
 
 use super::super::simd::level;
-use fearless_simd::dispatch;
 use fearless_simd::prelude::*;
+use fearless_simd::{dispatch, u8x32};
 
 /// The number of digits that encode 16 bytes.
 pub const MIN_SYMBOLS: usize = 32;
@@ -30,35 +30,17 @@ pub(crate) fn value(byte: u8) -> u8 {
 
 /// Appends the digits of the run that `text` begins with, as numbers below 16. Returns the length of the run.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
-    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(simd, text, out)))
 }
 
 #[inline(always)]
-fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
+fn read<S: Simd>(simd: S, text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut at = 0usize;
     loop {
-        let rest = text.get(at..).unwrap_or_default();
         let start = out.len();
-        for chunk in rest.as_chunks::<CHUNK>().0 {
-            let mut values = [0; CHUNK];
-            values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
-            if values.iter().fold(0, |all, value| all | value) >= 16 {
-                break;
-            }
-            out.extend_from_slice(&values);
-        }
-        at = at.saturating_add(out.len().saturating_sub(start));
-        // Up to the next separator; the zero of a prefix is not a digit.
-        while let Some(&byte) = text.get(at) {
-            let value = value(byte);
-            if value >= 16 || begins_prefix(text, at) {
-                break;
-            }
-            out.push(value);
-            at = at.saturating_add(1);
-        }
-        if at.checked_sub(1).is_some_and(|before| begins_prefix(text, before)) && out.last() == Some(&0) {
-            // The chunk ended between a prefix's two characters.
+        at = at.saturating_add(digits(simd, text.get(at..).unwrap_or_default(), out));
+        // The zero of a prefix is not a digit.
+        if out.len() > start && at.checked_sub(1).is_some_and(|before| begins_prefix(text, before)) {
             out.pop();
             at = at.saturating_sub(1);
         }
@@ -67,6 +49,24 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
             len => at = at.saturating_add(len),
         }
     }
+}
+
+/// Appends the digits that `text` begins with, as numbers below 16. Returns how many there are.
+#[inline(always)]
+fn digits<S: Simd>(simd: S, text: &[u8], out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    let (chunks, rest) = text.as_chunks::<CHUNK>();
+    for chunk in chunks {
+        let mut values = [0; CHUNK];
+        values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
+        let count = u8x32::load_array(simd, values).simd_lt(16).to_bitmask().trailing_ones() as usize;
+        out.extend_from_slice(values.get(..count).unwrap_or(&values));
+        if count < CHUNK {
+            return out.len().saturating_sub(start);
+        }
+    }
+    out.extend(rest.iter().map(|&byte| value(byte)).take_while(|&value| value < 16));
+    out.len().saturating_sub(start)
 }
 
 /// Whether a zero at an index belongs to a prefix.

@@ -227,33 +227,85 @@ fn add_base85(collected: &mut Collected, text: &[u8], start: usize, alphabet: &A
     }
 }
 
-/// The number of such bytes, in chunks whose count fits a byte, for the vector units.
-fn count(text: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
-    let chunk = |chunk: &[u8]| chunk.iter().fold(0u8, |sum, &byte| sum.wrapping_add(u8::from(is_such(byte))));
-    text.chunks(usize::from(u8::MAX)).map(|part| usize::from(chunk(part))).sum()
+/// How many bytes of a text are of which kind.
+#[derive(Clone, Copy, Default)]
+struct Kinds {
+    upper: usize,
+    lower: usize,
+    /// Digits, and marks of Base64, names and paths.
+    names: usize,
+    /// Quotes, commas and colons.
+    marks: usize,
+    backslashes: usize,
 }
 
-/// Whether a run is Base64, hexadecimal or a path: it has too few other symbols for base85.
+/// One for the kind of each byte: twelve bits a kind, in the order of [`Kinds`].
+static KINDS: [u64; 256] = kinds();
+const KIND_BITS: u32 = 12;
+
+const fn kinds() -> [u64; 256] {
+    let (mut kinds, mut byte) = ([0; 256], 0u8);
+    while byte < 0x80 {
+        let number = match byte {
+            b'A'..=b'Z' => Some(0),
+            b'a'..=b'z' => Some(1),
+            b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'=' | b'.' => Some(2),
+            b'"' | b',' | b':' => Some(3),
+            b'\\' => Some(4),
+            _ => None,
+        };
+        if let Some(number) = number {
+            #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+            {
+                kinds[byte as usize] = 1 << KIND_BITS.saturating_mul(number);
+            }
+        }
+        byte = byte.wrapping_add(1);
+    }
+    kinds
+}
+
+impl Kinds {
+    #[allow(clippy::indexing_slicing, reason = "the table has an entry for each byte")]
+    fn of(text: &[u8]) -> Self {
+        let mut all = Self::default();
+        for part in text.chunks((1 << KIND_BITS) - 1) {
+            let sum = part.iter().fold(0u64, |sum, &byte| sum.wrapping_add(KINDS[usize::from(byte)]));
+            let count = |number: u32| (sum >> KIND_BITS.saturating_mul(number) & ((1 << KIND_BITS) - 1)) as usize;
+            all.upper = all.upper.saturating_add(count(0));
+            all.lower = all.lower.saturating_add(count(1));
+            all.names = all.names.saturating_add(count(2));
+            all.marks = all.marks.saturating_add(count(3));
+            all.backslashes = all.backslashes.saturating_add(count(4));
+        }
+        all
+    }
+
+    /// Whether a run of so many bytes is Base64, hexadecimal or a path: it has too few other symbols for base85.
+    const fn is_plain(&self, len: usize) -> bool {
+        let others = len.saturating_sub(self.upper).saturating_sub(self.lower).saturating_sub(self.names);
+        if len < BASE64_ONLY { others == 0 && self.upper == 0 } else { others.saturating_mul(BASE64_ONLY) < len }
+    }
+}
+
+/// Whether a run is Base64, hexadecimal or a path.
 fn is_plain(text: &[u8]) -> bool {
-    let is_other = |byte: u8| !(byte.is_ascii_alphanumeric() | matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.'));
-    let others = count(text, is_other);
-    let has_upper = || count(text, |byte| byte.is_ascii_uppercase()) > 0;
-    if text.len() < BASE64_ONLY { others == 0 && !has_upper() } else { others.saturating_mul(BASE64_ONLY) < text.len() }
+    Kinds::of(text).is_plain(text.len())
 }
 
 /// Whether a run may be random symbols of base85: of random ones, one run of 20 symbols in 2^12 is rejected, and of 40
 /// one in 2^20. Of programs and JSON, most symbols are small letters, and few are capital letters or rare marks.
 fn looks_random(text: &[u8]) -> bool {
-    if text.len() < groups::MIN_BASE85 || is_plain(text) {
+    let kinds = Kinds::of(text);
+    if text.len() < groups::MIN_BASE85 || kinds.is_plain(text.len()) {
         return false;
     }
-    let lower = count(text, |byte| byte.is_ascii_lowercase());
-    let common = count(text, |byte| {
-        byte.is_ascii_digit() | matches!(byte, b'+' | b'/' | b'-' | b'_' | b'=' | b'.' | b'"' | b',' | b':')
-    });
+    let Kinds { lower, names, marks, backslashes, .. } = kinds;
     // A row of backslashes, as in a text that was escaped again and again, is no random symbol.
-    let doubled = text.windows(2).filter(|pair| *pair == b"\\\\").count();
-    let rare = text.len().saturating_sub(lower).saturating_sub(common).saturating_sub(doubled);
+    let is_doubled = |pair: &&[u8]| *pair == b"\\\\";
+    let doubled = if backslashes > 1 { text.windows(2).filter(is_doubled).count() } else { 0 };
+    let common = lower.saturating_add(names).saturating_add(marks).saturating_add(doubled);
+    let rare = text.len().saturating_sub(common);
     let is_words = lower.saturating_mul(20) > text.len().saturating_mul(13);
     !is_words && rare.saturating_mul(8) >= text.len()
 }

@@ -61,6 +61,35 @@ pub(super) struct Lists {
     steps: Vec<Step>,
 }
 
+/// The longest rows of numbers in a list that may be bytes, or integers of each width.
+struct Rows {
+    bytes: usize,
+    wide: [usize; WIDTHS.len()],
+}
+
+impl Rows {
+    fn of(numbers: &[Number]) -> Self {
+        let mut longest = [0usize; 1 + WIDTHS.len()];
+        let mut now = [0usize; 1 + WIDTHS.len()];
+        let mut last = None::<&Number>;
+        for number in numbers {
+            // Two narrow numbers in a row are of another width.
+            let is_row = |width: u32| {
+                number.fits(width)
+                    && last.is_some_and(|last| last.fits(width) && (last.is_wide(width) || number.is_wide(width)))
+            };
+            let [two, four, eight] = WIDTHS.map(is_row);
+            for ((now, longest), is_row) in now.iter_mut().zip(&mut longest).zip([number.fits(1), two, four, eight]) {
+                *now = if is_row { now.saturating_add(1) } else { 0 };
+                *longest = (*longest).max(*now);
+            }
+            last = Some(number);
+        }
+        let [bytes, wide @ ..] = longest;
+        Self { bytes, wide: wide.map(|pairs| pairs.saturating_add(1)) }
+    }
+}
+
 impl Lists {
     pub(super) const fn new() -> Self {
         Self {
@@ -124,7 +153,12 @@ impl Lists {
     /// Adds the lists of hexadecimal numerals whose radix is written. Anything else may be between their numbers.
     fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
         let mut end = 0;
-        for token in tokens {
+        // Decimal digits have their radix before them, if anywhere.
+        let is_plain = |token: &&Token| {
+            let before = token.start().checked_sub(1).and_then(|at| bytes.get(at));
+            token.is_decimal() && !matches!(before, Some(b'$' | b'+' | b'#'))
+        };
+        for token in tokens.iter().filter(|token| !is_plain(token)) {
             let Some(integer) = numerals::hexadecimal(bytes, token.start(), token.len.into()) else { continue };
             if token.start().saturating_sub(end) > MAX_GAP {
                 self.finish(sink, Encoding::HexIntegers);
@@ -179,7 +213,9 @@ impl Lists {
     /// Adds the numbers of a list, which is at its end.
     fn finish(&mut self, sink: &mut impl Sink, encoding: Encoding) {
         let numbers = core::mem::take(&mut self.numbers);
-        if numbers.len() > 1 {
+        let widest = numbers.iter().fold(0, |bits, number| number.bits.max(bits)).div_ceil(8) as usize;
+        // A character of a text in UTF-8 may have one byte more than its number.
+        if numbers.len().saturating_mul(widest.saturating_add(1)) >= FRAGMENT {
             self.add_numbers(sink, &numbers, encoding);
             self.add_columns(sink, &numbers, encoding);
             self.add_characters(sink, &numbers);
@@ -190,19 +226,20 @@ impl Lists {
 
     /// Adds numbers as bytes, and as wider integers.
     fn add_numbers(&mut self, sink: &mut impl Sink, numbers: &[Number], encoding: Encoding) {
-        for list in numbers.split(|number| !number.fits(1)).filter(|list| list.len() >= FRAGMENT) {
-            let collected = if encoding == Encoding::Integers { &mut self.decimal } else { &mut self.hexadecimal };
-            collected.begin(sink);
-            for Number { integer, at, .. } in list {
-                let [byte, ..] = integer.bytes();
-                collected.push(byte, *at);
+        let rows = Rows::of(numbers);
+        if rows.bytes >= FRAGMENT {
+            for list in numbers.split(|number| !number.fits(1)).filter(|list| list.len() >= FRAGMENT) {
+                let collected = if encoding == Encoding::Integers { &mut self.decimal } else { &mut self.hexadecimal };
+                collected.begin(sink);
+                for Number { integer, at, .. } in list {
+                    let [byte, ..] = integer.bytes();
+                    collected.push(byte, *at);
+                }
             }
         }
-        let widest = numbers.iter().fold(0, |bits, number| number.magnitude_bits.max(bits));
-        // Numbers that need no more than half of an integer are not of that width.
-        for width in WIDTHS.into_iter().take_while(|width| widest > width.saturating_mul(4)) {
-            for list in numbers.split(|number| !number.fits(width)) {
-                if list.len().saturating_mul(width as usize) >= FRAGMENT {
+        for (width, row) in WIDTHS.into_iter().zip(rows.wide) {
+            if row.saturating_mul(width as usize) >= FRAGMENT {
+                for list in numbers.split(|number| !number.fits(width)) {
                     self.add_wide(sink, list, width);
                 }
             }
@@ -246,12 +283,13 @@ impl Lists {
             value.filter(|value| !number.integer.is_negative && (!value.is_control() || value.is_whitespace()))
         };
         for text in numbers.split(|number| character(number).is_none()) {
-            let is_wide = || text.iter().any(|number| !number.fits(1));
-            if text.len() < FRAGMENT / 4 || !is_wide() {
+            let characters = || text.iter().filter_map(|number| Some((number, character(number)?)));
+            let len = characters().fold(0usize, |len, (_, character)| len.saturating_add(character.len_utf8()));
+            if len < FRAGMENT || text.iter().all(|number| number.fits(1)) {
                 continue;
             }
             self.wide.begin(sink);
-            for (number, character) in text.iter().filter_map(|number| Some((number, character(number)?))) {
+            for (number, character) in characters() {
                 for byte in character.encode_utf8(&mut [0; 4]).bytes() {
                     self.wide.push(byte, number.at);
                 }
@@ -269,6 +307,9 @@ impl Lists {
         for columns in 2..=MAX_COLUMNS {
             steps.clear();
             steps.extend(numbers.iter().zip(numbers.iter().skip(columns)).map(|(one, next)| Step::of(one, next)));
+            if !has_rows(&steps, columns) {
+                continue;
+            }
             for index in 0..columns {
                 let mut first = index;
                 while first < numbers.len() {
@@ -318,21 +359,27 @@ impl Step {
     }
 }
 
-/// The first rows of a list.
-struct Rows {
+/// Whether three steps of a column are the same, and none that is as those of a value: fewer rows have no index.
+fn has_rows(steps: &[Step], columns: usize) -> bool {
+    let at = |rows: usize| steps.iter().skip(columns.saturating_mul(rows));
+    steps.iter().zip(at(1)).zip(at(2)).any(|((one, two), three)| *one != Step::Other && one == two && one == three)
+}
+
+/// The first rows of a table.
+struct Table {
     count: usize,
     /// Whether their first number is no part of a value.
     is_index: bool,
 }
 
 /// The rows from the number at `first` on whose first numbers continue as they begin.
-fn index_rows(steps: &[Step], first: usize, columns: usize) -> Rows {
+fn index_rows(steps: &[Step], first: usize, columns: usize) -> Table {
     let of_rows = steps.get(first..).unwrap_or_default().iter().step_by(columns);
     let kind = of_rows.clone().next().copied().unwrap_or(Step::Other);
     if kind == Step::Other {
-        return Rows { count: 1, is_index: false };
+        return Table { count: 1, is_index: false };
     }
     let count = of_rows.take_while(|&&step| step == kind).count().saturating_add(1);
     let enough = if kind == Step::One { COUNTED_ROWS } else { STEADY_ROWS };
-    Rows { count, is_index: count >= enough }
+    Table { count, is_index: count >= enough }
 }
