@@ -7,6 +7,9 @@ use super::hex;
 /// The length of the longest suffix of a numeral: a type such as `usize`.
 const MAX_SUFFIX: usize = 5;
 
+/// Decimal digits that any integer of 64 bits has room for.
+const MAX_DIGITS: usize = 19;
+
 /// An integer: a magnitude and a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Integer {
@@ -55,6 +58,16 @@ pub enum Decimal {
 /// decimal digits.
 pub fn decimal(text: &[u8], at: usize, len: usize, digits: usize) -> Decimal {
     let word = text.get(at..at.saturating_add(len)).unwrap_or_default();
+    let is_alone = |byte: Option<&u8>| !matches!(byte, Some(b'.' | b'#' | b'-'));
+    // Most numerals are digits alone.
+    if (1..=MAX_DIGITS).contains(&digits)
+        && digits == len
+        && is_alone(text.get(at.saturating_add(len)))
+        && is_alone(at.checked_sub(1).and_then(|before| text.get(before)))
+    {
+        let magnitude = word.iter().fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit & 0x0F)));
+        return Decimal::Integer(Integer { magnitude, is_negative: false }, at);
+    }
     let (number, suffix) = word.split_at_checked(digits).unwrap_or_default();
     let before = |distance: usize| at.checked_sub(distance).and_then(|at| text.get(at)).copied();
     if number.is_empty() || matches!(word, [b'0', b'x' | b'X' | b'o' | b'O', ..]) {

@@ -190,7 +190,10 @@ pub(crate) fn examine_runs<S: ConnectionSink>(sink: &mut S, bytes: &[u8], border
     for (start, end) in starts.zip(ends) {
         let run = bytes.get(..end).unwrap_or_default();
         let block = Block { base: 0, bytes: run, is_last: true, places: &[] };
-        connections.begin_frames(sink, &block, start as u64);
+        let content = run.get(start..).unwrap_or_default();
+        if http2::may_begin(content) || websocket::is_first_of(content) {
+            connections.begin_frames(sink, &block, start as u64);
+        }
         while let Some(at) = places.next_if(|&at| (at as usize) < end) {
             connections.begin_message(sink, &block, u64::from(at));
         }

@@ -154,10 +154,15 @@ fn decode_base85(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {
         let solid = run(bytes, seed, done, |byte| byte.is_ascii_graphic());
         done = solid.end.max(seed.saturating_add(1));
         let all = bytes.get(solid.clone()).unwrap_or_default();
-        if solid.len() < groups::MIN_BASE85 || is_plain(all) {
+        if solid.len() < groups::MIN_BASE85 {
             continue;
         }
-        if let Some(framed) = framed(bytes, &solid) {
+        let kinds = Kinds::of(all);
+        if kinds.is_plain(all.len()) {
+            continue;
+        }
+        let frame = if kinds.tildes > 0 { framed(bytes, &solid) } else { None };
+        if let Some(framed) = frame {
             let text = bytes.get(framed.clone()).unwrap_or_default();
             let [ascii85, ..] = &groups::BASE85;
             let decode = |out: &mut Vec<u8>| _ = groups::base85(text, ascii85, true, out);
@@ -165,9 +170,9 @@ fn decode_base85(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {
             done = done.max(framed.end);
             continue;
         }
-        if looks_random(all) {
+        if kinds.looks_random(all) {
             add_alphabets(&mut collected, all, solid.start);
-        } else {
+        } else if kinds.marks > 0 {
             let mut at = solid.start;
             for part in all.split(|&byte| byte == b'"') {
                 if looks_random(part) {
@@ -237,11 +242,12 @@ struct Kinds {
     /// Quotes, commas and colons.
     marks: usize,
     backslashes: usize,
+    tildes: usize,
 }
 
-/// One for the kind of each byte: twelve bits a kind, in the order of [`Kinds`].
+/// One for the kind of each byte: ten bits a kind, in the order of [`Kinds`].
 static KINDS: [u64; 256] = kinds();
-const KIND_BITS: u32 = 12;
+const KIND_BITS: u32 = 10;
 
 const fn kinds() -> [u64; 256] {
     let (mut kinds, mut byte) = ([0; 256], 0u8);
@@ -252,6 +258,7 @@ const fn kinds() -> [u64; 256] {
             b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'=' | b'.' => Some(2),
             b'"' | b',' | b':' => Some(3),
             b'\\' => Some(4),
+            b'~' => Some(5),
             _ => None,
         };
         if let Some(number) = number {
@@ -277,6 +284,7 @@ impl Kinds {
             all.names = all.names.saturating_add(count(2));
             all.marks = all.marks.saturating_add(count(3));
             all.backslashes = all.backslashes.saturating_add(count(4));
+            all.tildes = all.tildes.saturating_add(count(5));
         }
         all
     }
@@ -286,28 +294,32 @@ impl Kinds {
         let others = len.saturating_sub(self.upper).saturating_sub(self.lower).saturating_sub(self.names);
         if len < BASE64_ONLY { others == 0 && self.upper == 0 } else { others.saturating_mul(BASE64_ONLY) < len }
     }
+
+    /// Whether a text of these kinds may be random symbols of base85: of random ones, one run of 20 symbols in 2^12 is
+    /// rejected, and of 40 one in 2^20. Of programs and JSON, most symbols are small letters, and few are capital letters
+    /// or rare marks.
+    fn looks_random(&self, text: &[u8]) -> bool {
+        let &Self { lower, names, marks, backslashes, .. } = self;
+        let rare = text.len().saturating_sub(lower).saturating_sub(names).saturating_sub(marks);
+        let is_words = lower.saturating_mul(20) > text.len().saturating_mul(13);
+        if is_words || rare.saturating_mul(8) < text.len() || self.is_plain(text.len()) {
+            return false;
+        }
+        // A row of backslashes, as in a text that was escaped again and again, is no random symbol.
+        let is_doubled = |pair: &&[u8]| *pair == b"\\\\";
+        let doubled = if backslashes > 1 { text.windows(2).filter(is_doubled).count() } else { 0 };
+        rare.saturating_sub(doubled).saturating_mul(8) >= text.len()
+    }
 }
 
-/// Whether a run is Base64, hexadecimal or a path.
+/// Whether a text is Base64, hexadecimal or a path.
 fn is_plain(text: &[u8]) -> bool {
     Kinds::of(text).is_plain(text.len())
 }
 
-/// Whether a run may be random symbols of base85: of random ones, one run of 20 symbols in 2^12 is rejected, and of 40
-/// one in 2^20. Of programs and JSON, most symbols are small letters, and few are capital letters or rare marks.
+/// Whether a text may be random symbols of base85.
 fn looks_random(text: &[u8]) -> bool {
-    let kinds = Kinds::of(text);
-    if text.len() < groups::MIN_BASE85 || kinds.is_plain(text.len()) {
-        return false;
-    }
-    let Kinds { lower, names, marks, backslashes, .. } = kinds;
-    // A row of backslashes, as in a text that was escaped again and again, is no random symbol.
-    let is_doubled = |pair: &&[u8]| *pair == b"\\\\";
-    let doubled = if backslashes > 1 { text.windows(2).filter(is_doubled).count() } else { 0 };
-    let common = lower.saturating_add(names).saturating_add(marks).saturating_add(doubled);
-    let rare = text.len().saturating_sub(common);
-    let is_words = lower.saturating_mul(20) > text.len().saturating_mul(13);
-    !is_words && rare.saturating_mul(8) >= text.len()
+    text.len() >= groups::MIN_BASE85 && Kinds::of(text).looks_random(text)
 }
 
 fn decode_base45(sink: &mut impl Sink, bytes: &[u8], seeds: &[usize]) {

@@ -61,6 +61,40 @@ pub(super) struct Lists {
     steps: Vec<Step>,
 }
 
+/// The longest rows of words that may be of each form.
+#[derive(Default)]
+struct Words {
+    short_hex: usize,
+    hex_words: usize,
+    octal: usize,
+    of_three: usize,
+    of_six: usize,
+    binary: usize,
+}
+
+impl Words {
+    fn of(tokens: &[Token]) -> Self {
+        let (mut now, mut longest) = ([0usize; 6], [0usize; 6]);
+        for token in tokens {
+            let (len, is_hex, is_numeral) = (token.len, token.is_hex(), token.digits > 0);
+            let are = [
+                is_hex && len <= 2,
+                is_hex && matches!(len, 4 | 8 | 16),
+                is_numeral && len <= 4 || len > 2 && token.digits == 1,
+                is_numeral && len == 3,
+                is_numeral && len == 6,
+                is_numeral && len == 8 || len > 2 && token.digits == 1,
+            ];
+            for ((now, longest), is_such) in now.iter_mut().zip(&mut longest).zip(are) {
+                *now = if is_such { now.saturating_add(1) } else { 0 };
+                *longest = (*longest).max(*now);
+            }
+        }
+        let [short_hex, hex_words, octal, of_three, of_six, binary] = longest;
+        Self { short_hex, hex_words, octal, of_three, of_six, binary }
+    }
+}
+
 /// The longest rows of numbers in a list that may be bytes, or integers of each width.
 struct Rows {
     bytes: usize,
@@ -112,23 +146,26 @@ impl Lists {
     pub(super) fn add(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
         self.add_decimal(sink, bytes, tokens);
         self.add_hexadecimal(sink, bytes, tokens);
-        let count = |is_such: fn(&Token) -> bool| tokens.iter().filter(|token| is_such(token)).count();
-        if count(|token| token.is_hex() && token.len <= 2) >= FRAGMENT {
+        let words = Words::of(tokens);
+        if words.short_hex >= FRAGMENT {
             let short = |token: &Token, word: &[u8]| if token.len <= 2 { numerals::digits(word, 16) } else { None };
             self.add_words(sink, bytes, tokens, Encoding::HexIntegers, short);
         }
-        if count(|token| token.is_hex() && matches!(token.len, 4 | 8 | 16)) > 1 {
+        if words.hex_words > 1 {
             self.add_hex_words(sink, bytes, tokens);
         }
-        if count(|token| token.digits > 0 && token.len >= 3) >= FRAGMENT / 2 {
+        if words.octal >= FRAGMENT / 2 {
             self.add_words(sink, bytes, tokens, Encoding::Integers, |_, word| numerals::octal(word));
-            // Of a fixed length, with zeros before shorter numbers: bytes, and integers of 16 bits.
-            self.add_words(sink, bytes, tokens, Encoding::Integers, |token, word| {
-                if token.len == 3 { numerals::digits(word, 8) } else { None }
-            });
-            self.add_words(sink, bytes, tokens, Encoding::Integers, |token, word| {
-                if token.len == 6 { numerals::digits(word, 8) } else { None }
-            });
+        }
+        // Of a fixed length, with zeros before shorter numbers: bytes, and integers of 16 bits.
+        for (len, row) in [(3, words.of_three), (6, words.of_six)] {
+            if row >= FRAGMENT / 2 {
+                self.add_words(sink, bytes, tokens, Encoding::Integers, |token, word| {
+                    if token.len == len { numerals::digits(word, 8) } else { None }
+                });
+            }
+        }
+        if words.binary >= FRAGMENT {
             self.add_words(sink, bytes, tokens, Encoding::Integers, |_, word| numerals::binary(word));
         }
     }
@@ -211,7 +248,12 @@ impl Lists {
     }
 
     /// Adds the numbers of a list, which is at its end.
+    #[inline]
     fn finish(&mut self, sink: &mut impl Sink, encoding: Encoding) {
+        if self.numbers.len() < 2 {
+            self.numbers.clear();
+            return;
+        }
         let numbers = core::mem::take(&mut self.numbers);
         let widest = numbers.iter().fold(0, |bits, number| number.bits.max(bits)).div_ceil(8) as usize;
         // A character of a text in UTF-8 may have one byte more than its number.
