@@ -51,7 +51,7 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
             is_decimal = is_decimal || escapes::is_decimal(bytes.get(at..).unwrap_or_default());
         }
         let run = from..last.saturating_add(CONTEXT).min(bytes.len());
-        if last == alone && !prefilter.has_stream(&run) && is_lone(bytes, first) {
+        if last == alone && !prefilter.has_stream(&(from..last)) && is_lone(bytes, first) {
             // A fragment that contains the byte has fifteen others.
             let from = first.saturating_sub(FRAGMENT - 1);
             let end = last.saturating_add(FRAGMENT - 1).min(bytes.len());

@@ -122,7 +122,11 @@ fn scan<S: Simd>(simd: S, found: &mut Found, bytes: &[u8], prefilter: &Prefilter
             };
             let one = u8x64::load_array_ref(simd, ones);
             let of = |byte: u8| one.simd_eq(byte);
-            let mut places = (of(b'=') | of(b'#') | of(b'^') | of(b'M') | of(b'+')).to_bitmask();
+            let caret = of(b'^');
+            let marks = (of(b'=') | of(b'#') | caret | of(b'+')).to_bitmask();
+            // `M-a` and `M^A`; the lane may not have the byte after the letter.
+            let metas = of(b'M').to_bitmask() & ((of(b'-') | caret).to_bitmask() >> 1 | 1 << 63);
+            let mut places = marks | metas;
             while places != 0 {
                 add(found, bytes, lane.wrapping_add(places.trailing_zeros() as usize));
                 places &= places.wrapping_sub(1);

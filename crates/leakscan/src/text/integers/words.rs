@@ -65,12 +65,16 @@ struct Masks {
 fn masks<S: Simd>(simd: S, lane: &[u8; LANE]) -> Masks {
     let bytes = u8x64::load_array_ref(simd, lane);
     let lower = (bytes | 0x20) - b'a';
-    let digit = (bytes - b'0').simd_lt(10).to_bitmask();
-    let letter = lower.simd_lt(26).to_bitmask();
-    let hex = digit | lower.simd_lt(6).to_bitmask();
+    let digit = (bytes - b'0').simd_lt(10);
+    let word = digit | lower.simd_lt(26);
+    let hex = digit | lower.simd_lt(6);
     let prefix = lower.simd_eq(b'x' - b'a') | lower.simd_eq(b'h' - b'a') | bytes.simd_eq(b'S');
-    let prefix = prefix.to_bitmask();
-    Masks { word: digit | letter, digit, hex, prefix, newline: bytes.simd_eq(b'\n').to_bitmask() }
+    let newline = bytes.simd_eq(b'\n');
+    // Otherwise LLVM turns what is computed from these numbers back into operations on vectors of single bits, which the
+    // processor does not have, and takes ten times as many instructions.
+    let [word, digit, hex, prefix, newline] =
+        [word, digit, hex, prefix, newline].map(|mask| core::hint::black_box(mask.to_bitmask()));
+    Masks { word, digit, hex, prefix, newline }
 }
 
 /// Calls `list` with each sequence of at least two tokens that no gap of more than [`MAX_GAP`] bytes divides, and that may
