@@ -129,6 +129,24 @@ fn secrets_that_were_not_searched_for_have_an_exit_code_of_their_own() {
     assert_eq!(folder.program(&[&arguments[..], &["--min-share", "100"]].concat()).0, 2);
 }
 
+/// All that follows from a chain key has one cause.
+#[test]
+fn findings_are_printed_by_their_causes() {
+    let folder = Folder::new("causes");
+    folder.write("text", toy::TEXTS[0]);
+    let run = toy::run(Tape::in_memory());
+    folder.write("first", &run.chain_keys[0]);
+    let (code, out, _) = folder.audit(&["--known", "none", "--evidence", "server", "first", "text"]);
+    let findings = out.lines().find(|line| line.starts_with("DOES NOT HOLD: ")).unwrap();
+    assert!(code == 1 && findings.ends_with(" findings from 2 causes."), "{out}");
+    assert!(out.contains("\n1. toy chain key, Alice at T-1") && out.contains(": 6 findings\n"), "{out}");
+    assert_eq!(out.matches("[0] ").count(), 2, "{out}");
+    assert!(out.contains("\n2. plaintext in the evidence: plaintext, Alice at T-2"), "{out}");
+    // Control: one finding has a line of its own, and no count.
+    let (_, out, _) = folder.audit(&["--known", "none", "--evidence", "server", "text"]);
+    assert!(out.starts_with("DOES NOT HOLD: 1 finding.\n\n1. plaintext in the evidence: plaintext,"), "{out}");
+}
+
 /// The evidence has three of four.
 #[test]
 fn evidence_must_have_a_share_of_the_public_values() {
