@@ -36,7 +36,7 @@
 //! | | `substring`, `finish` | what is added once all operations are known |
 //! | texts | `rarity`, `idioms`, `texts` | whether a part of a text is a leak, or ordinary language |
 //! | search | `options`, `finding`, `examined`, `control`, `control_texts`, `public_values`, `digests`, `baseline`, `search` | finds the values in the evidence |
-//! | closure | `closure`, `derivation` | everything that follows from what was found, with the reasons |
+//! | closure | `closure`, `guessable`, `derivation` | everything that follows from what was found, with the reasons |
 //! | verdict | `manifest`, `verdict`, `examination`, `audit` | puts it together |
 //! | | `secrecy_matrix`, `compromise` | what is exposed if a device is stolen as well |
 //! | report | `report` | HTML, SVG, PNG and text |
@@ -88,6 +88,7 @@ mod search;
 
 mod closure;
 mod derivation;
+mod guessable;
 
 mod audit;
 mod examination;
