@@ -15,7 +15,7 @@ pub const NOT_SHOWN: [&str; 12] = [
     "texts that are ordinary language: whole ones of fewer than 45 bits of surprise, parts of fewer than 100 bits, and what the baseline contains",
     "digests of secrets and texts after the first 65,536, of texts above 1 MiB, of parts of values, and with a salt",
     "values hidden by operations other than the recorded primitives, such as XOR with a mask (except in WebSocket, from a handshake or the beginning of a file or segment on) or a cipher of the server's own",
-    "values and fragments of fewer than 16 bytes or of fewer than five distinct ones, and values spread over places that no decoder joins",
+    "values and fragments of fewer than 16 bytes or of fewer than five distinct ones (short texts are searched for as whole tokens on request), and values spread over places that no decoder joins",
     "fragments of fewer than 512 bytes after the first 4096 bytes of a text, and parts of a device's state that are not keys",
     "encodings, formats and compressions that the search does not know (UTF-7, xxencode, Base64 of crypt and IMAP, hexadecimal and Base64 in lines with quotes or marks between them, LZO, Brotli and deflate without a header outside of HTTP, LZ4 and Snappy without a frame, zlib with a preset dictionary), and data that the server has encrypted",
     "texts that were changed otherwise than by charset, escapes, NFC, NFD or doubled quotes: wrapped or folded white space, another case unless asked for, transliteration, compatibility forms",
