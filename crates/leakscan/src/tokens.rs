@@ -10,6 +10,7 @@ use super::encoding::Encoding;
 use super::findings::{HITS_PER_VALUE, Hit};
 use super::scan::Frame;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 
 /// Bytes of the shortest token.
 pub const MIN_TOKEN: usize = 4;
@@ -26,6 +27,8 @@ const ESCAPE: u64 = 16;
 enum Width {
     /// As it is.
     Bytes,
+    /// As JSON writes it.
+    Json,
     Utf16Le,
     Utf16Be,
 }
@@ -43,7 +46,8 @@ pub(crate) struct TokenSearch {
     patterns: Vec<Pattern>,
     /// A bit for each hash of four bytes with which a pattern begins.
     filter: Vec<u64>,
-    by_start: HashMap<u32, Vec<usize>>,
+    /// By their first four bytes, their length and all bytes: many texts may begin alike.
+    by_start: HashMap<u32, BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>>,
     hits: BTreeMap<u32, Vec<Hit>>,
 }
 
@@ -56,18 +60,27 @@ impl TokenSearch {
                 let units = |bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect();
                 patterns.push(Pattern { id, len, bytes: units(u16::to_le_bytes), width: Width::Utf16Le });
                 patterns.push(Pattern { id, len, bytes: units(u16::to_be_bytes), width: Width::Utf16Be });
+                let mut written = vec![token.clone()];
+                for bytes in [json(text, false), json(text, true)] {
+                    if !written.contains(&bytes) {
+                        written.push(bytes.clone());
+                        patterns.push(Pattern { id, len, bytes, width: Width::Json });
+                    }
+                }
             }
             patterns.push(Pattern { id, len, bytes: token, width: Width::Bytes });
         }
         let mut filter = vec![0u64; 1 << (FILTER_BITS - 6)];
-        let mut by_start: HashMap<u32, Vec<usize>> = HashMap::new();
+        let mut by_start: HashMap<u32, BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>> = HashMap::new();
         for (number, pattern) in patterns.iter().enumerate() {
             let Some(start) = pattern.bytes.first_chunk() else { continue };
             let (word, bit) = place(*start);
             if let Some(word) = filter.get_mut(word) {
                 *word |= bit;
             }
-            by_start.entry(u32::from_le_bytes(*start)).or_default().push(number);
+            let alike = by_start.entry(u32::from_le_bytes(*start)).or_default();
+            let alike = alike.entry(pattern.bytes.len()).or_default();
+            alike.entry(pattern.bytes.clone()).or_default().push(number);
         }
         Self { patterns, filter, by_start, hits: BTreeMap::new() }
     }
@@ -84,9 +97,10 @@ impl TokenSearch {
             if filter.get(word).is_none_or(|word| word & bit == 0) {
                 continue;
             }
-            let candidates = by_start.get(&u32::from_le_bytes(*start)).into_iter().flatten();
-            for pattern in candidates.filter_map(|&number| patterns.get(number)) {
-                if is_whole(bytes, borders, at, pattern, frame) {
+            for (len, alike) in by_start.get(&u32::from_le_bytes(*start)).into_iter().flatten() {
+                let Some(whole) = at.checked_add(*len).and_then(|end| bytes.get(at..end)) else { break };
+                let found = alike.get(whole).into_iter().flatten().filter_map(|&number| patterns.get(number));
+                for pattern in found.filter(|pattern| is_whole(bytes, borders, at, pattern, frame)) {
                     add(hits, pattern, at, frame, source);
                 }
             }
@@ -97,6 +111,28 @@ impl TokenSearch {
     pub(crate) fn into_hits(self) -> Vec<Hit> {
         self.hits.into_values().flatten().collect()
     }
+}
+
+/// A text as JSON writes it: with escapes for what is not ASCII, or without.
+fn json(text: &str, is_ascii: bool) -> Vec<u8> {
+    let mut written = String::new();
+    for one in text.chars() {
+        match one {
+            '"' => written.push_str("\\\""),
+            '\\' => written.push_str("\\\\"),
+            '\n' => written.push_str("\\n"),
+            '\r' => written.push_str("\\r"),
+            '\t' => written.push_str("\\t"),
+            one if is_ascii && !one.is_ascii() => {
+                let mut units = [0; 2];
+                for unit in one.encode_utf16(&mut units) {
+                    let _ = write!(written, "\\u{unit:04x}");
+                }
+            }
+            one => written.push(one),
+        }
+    }
+    written.into_bytes()
 }
 
 /// The word of the filter and the bit in it.
@@ -151,7 +187,7 @@ fn is_whole(bytes: &[u8], borders: &[usize], at: usize, pattern: &Pattern, frame
     // What the block cuts is whole in the one before or the next.
     let first = (frame.place)(at);
     let last = (frame.place)(end.saturating_sub(1));
-    let width = if pattern.width == Width::Bytes { 1 } else { 2 };
+    let width = if matches!(pattern.width, Width::Bytes | Width::Json) { 1 } else { 2 };
     let starts_cut = frame.block_start.is_some_and(|start| first <= start.saturating_add(ESCAPE));
     let ends_cut = frame.block_end.is_some_and(|end| end <= last.saturating_add(ESCAPE));
     if starts_cut && before.len() < width || ends_cut && rest.len() < width {
@@ -168,7 +204,7 @@ fn is_whole(bytes: &[u8], borders: &[usize], at: usize, pattern: &Pattern, frame
     };
     let own = pattern.bytes.as_slice();
     let (left, right) = match pattern.width {
-        Width::Bytes => (
+        Width::Bytes | Width::Json => (
             continues(before.last().map(|byte| u16::from(*byte)), own.first().map(|byte| u16::from(*byte))),
             continues(rest.first().map(|byte| u16::from(*byte)), own.last().map(|byte| u16::from(*byte))),
         ),
@@ -200,6 +236,7 @@ fn add(hits: &mut BTreeMap<u32, Vec<Hit>>, pattern: &Pattern, at: usize, frame: 
     let last = frame.offset(at.saturating_add(pattern.bytes.len()).saturating_sub(1));
     let inner = match pattern.width {
         Width::Bytes => None,
+        Width::Json => Some(Encoding::Escapes),
         Width::Utf16Le => Some(Encoding::Utf16Le),
         Width::Utf16Be => Some(Encoding::Utf16Be),
     };

@@ -2,7 +2,7 @@
 //! Tokens: short texts between characters that are no letters or digits.
 
 use super::{BLOCK, index_of, random};
-use leakscan::{Evidence, Findings, HITS_PER_VALUE, MAX_TOKEN};
+use leakscan::{Encoding, Evidence, Findings, HITS_PER_VALUE, MAX_TOKEN};
 use std::io::Write;
 
 fn search(bytes: &[u8], tokens: &[&str]) -> Findings {
@@ -76,6 +76,21 @@ fn tokens_are_found_in_other_forms_and_within_compression() {
     }
 }
 
+/// Too short for the decoder of escapes.
+#[test]
+fn tokens_are_found_as_json_writes_them() {
+    for (token, written, decoy) in [
+        ("für\n\"Zoë\"", r#"{"a":"f\u00fcr\n\"Zo\u00eb\""}"#, r#"{"a":"f\u00fcr\n\"Zo\u00ea\""}"#),
+        ("für\n\"Zoë\"", r#"{"a":"für\n\"Zoë\""}"#, r#"{"a":"für\t\"Zoë\""}"#),
+        ("ok 👍", r#"["ok \ud83d\udc4d"]"#, r#"["nok \ud83d\udc4d"]"#),
+    ] {
+        let findings = search(written.as_bytes(), &[token]);
+        assert_eq!(findings.tokens.len(), 1, "{token}: {:?}", findings.tokens);
+        assert_eq!(findings.tokens[0].encoding, [Encoding::Escapes, Encoding::Raw]);
+        assert!(search(decoy.as_bytes(), &[token]).tokens.is_empty(), "{token}");
+    }
+}
+
 #[test]
 fn tokens_at_the_ends_of_blocks_are_found_once_and_whole() {
     let mut evidence = vec![b'.'; BLOCK + BLOCK / 2];
@@ -95,6 +110,9 @@ fn tokens_at_the_ends_of_blocks_are_found_once_and_whole() {
 #[test]
 fn many_places_are_listed_up_to_a_limit_and_long_tokens_are_refused() {
     assert_eq!(search(&b"4711 ".repeat(1000), &["4711", "0815"]).tokens.len(), HITS_PER_VALUE);
+    // Some that begin alike, of which one is a part of another.
+    let alike = search(b"PIN 4711, PIN 0815 x", &["PIN 4711", "PIN 0815", "PIN 0815 x", "PIN ", "PIN 08"]);
+    assert_eq!(alike.tokens.iter().map(|hit| hit.id).collect::<Vec<_>>(), [0, 1, 2]);
     let long = "a ".repeat(MAX_TOKEN / 2);
     assert_eq!(search(long.as_bytes(), &[&long]).tokens.len(), 1);
     let too_long = format!("{long}b");
