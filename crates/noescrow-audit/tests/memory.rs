@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 /// Bytes by which an audit of [`EVIDENCE`] with [`SECRETS`] secrets may raise the peak of the process's memory: the
 /// index of digests and the blocks of the search.
-const GROWTH: u64 = 96 << 20;
+const GROWTH: u64 = 32 << 20;
 const EVIDENCE: u64 = 200 << 20;
 const SECRETS: u32 = 1_000;
 
@@ -84,7 +84,7 @@ fn an_audit_takes_less_memory_than_its_evidence() {
     assert!(held.iter().step_by(4096).all(|byte| *byte == 1) && peak() - before >= GROWTH / 2);
 }
 
-/// The figure of the README.
+/// The figure of the README. To be run alone: the peak is that of the whole process.
 #[test]
 #[ignore = "measures a gigabyte of evidence"]
 fn measure_a_gigabyte() {

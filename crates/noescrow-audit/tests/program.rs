@@ -209,7 +209,8 @@ fn findings_are_printed_by_their_causes() {
     let findings = out.lines().find(|line| line.starts_with("DOES NOT HOLD: ")).unwrap();
     assert!(code == 1 && findings.ends_with(" findings from 2 causes."), "{out}");
     assert!(out.contains("\n1. toy chain key, Alice at T-1") && out.contains(": 6 findings\n"), "{out}");
-    assert_eq!(out.matches("[0] ").count(), 2, "{out}");
+    // Of the cause, of the first finding that follows from it, and of the text.
+    assert_eq!(out.matches("[0] ").count(), 3, "{out}");
     assert!(out.contains("\n2. plaintext in the evidence: plaintext, Alice at T-2"), "{out}");
     // Control: one finding has a line of its own, and no count.
     let (_, out, _) = folder.audit(&["--known", "none", "--evidence", "server", "text"]);

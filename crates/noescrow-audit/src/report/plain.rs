@@ -55,7 +55,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The first finding of a cause with its places and its derivation, and the names of the others.
+/// The first finding of a cause with its places and its derivation, the first that follows from it with its own, and the
+/// names of the others.
 fn write_cause(f: &mut fmt::Formatter<'_>, number: usize, cause: &Cause<'_>) -> fmt::Result {
     let Some((first, others)) = cause.findings.split_first() else { return Ok(()) };
     let Finding { kind, what, why, places, derivation } = first;
@@ -67,6 +68,29 @@ fn write_cause(f: &mut fmt::Formatter<'_>, number: usize, cause: &Cause<'_>) -> 
     }
     writeln!(f, "   {why}")?;
     write_places(f, "   ", places)?;
+    write_derivation(f, derivation)?;
+    // Of what follows from the first finding, one derivation shows the way.
+    let mut is_shown = derivation.len() > 1;
+    for Finding { kind, what, places, derivation, .. } in others.iter().take(MAX_FINDINGS) {
+        match (places.first(), derivation.last()) {
+            (Some(place), _) => writeln!(f, "   {kind}: {what}: in {place}")?,
+            (None, Some(last)) if is_shown => writeln!(f, "   {kind}: {what}: {}", last.because)?,
+            (None, Some(_)) => {
+                is_shown = true;
+                writeln!(f, "   {kind}: {what}")?;
+                write_derivation(f, derivation)?;
+            }
+            (None, None) => writeln!(f, "   {kind}: {what}")?,
+        }
+    }
+    match others.len().saturating_sub(MAX_FINDINGS) {
+        0 => Ok(()),
+        more => writeln!(f, "   and {} more", counted(more, "finding")),
+    }
+}
+
+/// The steps of a derivation, each with those from which it follows.
+fn write_derivation(f: &mut fmt::Formatter<'_>, derivation: &[DerivationStep]) -> fmt::Result {
     for (at, DerivationStep { value, because, from, .. }) in derivation.iter().enumerate() {
         write!(f, "   [{at}] {value}: {because}")?;
         match from.as_slice() {
@@ -74,16 +98,7 @@ fn write_cause(f: &mut fmt::Formatter<'_>, number: usize, cause: &Cause<'_>) -> 
             from => writeln!(f, ", from {from:?}")?,
         }
     }
-    for Finding { kind, what, places, .. } in others.iter().take(MAX_FINDINGS) {
-        match places.as_slice() {
-            [] => writeln!(f, "   {kind}: {what}")?,
-            [place, ..] => writeln!(f, "   {kind}: {what}, in {place}")?,
-        }
-    }
-    match others.len().saturating_sub(MAX_FINDINGS) {
-        0 => Ok(()),
-        more => writeln!(f, "   and {} more", counted(more, "finding")),
-    }
+    Ok(())
 }
 
 fn write_places(f: &mut fmt::Formatter<'_>, indent: &str, places: &[EvidencePlace]) -> fmt::Result {
