@@ -41,13 +41,16 @@ struct Pattern {
     width: Width,
 }
 
+/// Patterns of one length that begin with the same four bytes, by all their bytes.
+type Alike = HashMap<Vec<u8>, Vec<usize>>;
+
 /// A search for tokens.
 pub(crate) struct TokenSearch {
     patterns: Vec<Pattern>,
     /// A bit for each hash of four bytes with which a pattern begins.
     filter: Vec<u64>,
     /// By their first four bytes, their length and all bytes: many texts may begin alike.
-    by_start: HashMap<u32, BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>>,
+    by_start: HashMap<u32, BTreeMap<usize, Alike>>,
     hits: BTreeMap<u32, Vec<Hit>>,
 }
 
@@ -71,7 +74,7 @@ impl TokenSearch {
             patterns.push(Pattern { id, len, bytes: token, width: Width::Bytes });
         }
         let mut filter = vec![0u64; 1 << (FILTER_BITS - 6)];
-        let mut by_start: HashMap<u32, BTreeMap<usize, HashMap<Vec<u8>, Vec<usize>>>> = HashMap::new();
+        let mut by_start: HashMap<u32, BTreeMap<usize, Alike>> = HashMap::new();
         for (number, pattern) in patterns.iter().enumerate() {
             let Some(start) = pattern.bytes.first_chunk() else { continue };
             let (word, bit) = place(*start);

@@ -11,6 +11,7 @@ use super::closure::{Closure, Known};
 use super::ledger::Ledger;
 use super::value::Id;
 use super::well_known::is_well_known;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Passwords that are tried first, in lower case; those of [`is_guessable`]'s other rules are left out.
@@ -158,8 +159,8 @@ fn origin(
         if visited {
             let found = premises.iter().find_map(|premise| origins.get(premise).copied().flatten());
             origins.insert(value, found);
-        } else if !origins.contains_key(&value) {
-            origins.insert(value, guessed.contains(&value).then_some(value));
+        } else if let Entry::Vacant(new) = origins.entry(value) {
+            new.insert(guessed.contains(&value).then_some(value));
             if !premises.is_empty() {
                 stack.push((value, true));
                 stack.extend(premises.iter().map(|premise| (*premise, false)));

@@ -10,66 +10,12 @@
     reason = "a test states what it expects"
 )]
 
+mod folder;
 mod toy;
 
+use folder::Folder;
 use noescrow_audit::Tape;
 use std::fs::{self, File};
-use std::path::PathBuf;
-use std::process::Command;
-
-/// A folder of one test with the files of a run.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("program {name}")));
-        let _ = fs::remove_dir_all(&folder.0);
-        fs::create_dir_all(folder.path("server")).unwrap();
-        let tape = Tape::to_writer(File::create(folder.path("run.trace")).unwrap());
-        let run = toy::run(tape);
-        run.tape.finish().unwrap();
-        folder.write("profile.json", toy::PROFILE.as_bytes());
-        folder.write("server/wire", &run.wire);
-        folder.write("leak", &run.chain_keys[1]);
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.path(name), bytes).unwrap();
-    }
-
-    /// Runs the program in the folder. Returns exit code, standard output and standard error.
-    fn program(&self, arguments: &[&str]) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_noescrow-audit"));
-        let output = command.current_dir(&self.0).args(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    /// Runs the program on the run's trace, with its profile.
-    fn audit(&self, arguments: &[&str]) -> (i32, String, String) {
-        self.program(&[&["--trace", "run.trace", "--profile", "profile.json"], arguments].concat())
-    }
-
-    /// Runs the program, which must refuse these arguments for this reason before it prints a verdict.
-    fn refused(&self, arguments: &[&str], reason: &str) {
-        let named = arguments.contains(&"--profile");
-        let rest: &[&str] = if named { &[] } else { &["--no-profile"] };
-        let (code, out, err) = self.program(&[arguments, rest].concat());
-        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
-        assert!(err.contains(reason), "{arguments:?}: {err}");
-    }
-}
 
 #[test]
 fn exit_code_reports_whether_the_claim_holds() {
@@ -127,94 +73,6 @@ fn secrets_that_were_not_searched_for_have_an_exit_code_of_their_own() {
     // A finding and what could not be examined count for more.
     assert_eq!(folder.program(&[&arguments[..], &["leak"]].concat()).0, 1);
     assert_eq!(folder.program(&[&arguments[..], &["--min-share", "100"]].concat()).0, 2);
-}
-
-#[test]
-fn short_texts_are_searched_for_if_asked() {
-    let folder = Folder::new("short texts");
-    let tape = Tape::to_writer(File::create(folder.path("pin.trace")).unwrap());
-    tape.device("Bob").unwrap().given("", b"PIN 4711");
-    tape.finish().unwrap();
-    let common = ["--trace", "run.trace", "pin.trace", "--profile", "profile.json", "--known", "none"];
-    for (log, option, code) in [
-        (&b"the PIN 4711"[..], &["--short-texts"][..], 1),
-        (b"the SPIN 4711", &["--short-texts"], 0),
-        (b"the PIN 4711", &[], 3),
-    ] {
-        folder.write("server/log", log);
-        let (exit, out, err) = folder.program(&[&common[..], option, &["--evidence", "server"]].concat());
-        assert_eq!(exit, code, "{out}{err}");
-        assert_eq!(out.contains("in server/log, byte 4"), code == 1, "{out}");
-    }
-}
-
-/// A limit that is over at once, and one that is never.
-#[test]
-fn a_time_limit_stops_the_search_and_names_what_was_not_read() {
-    let folder = Folder::new("time limit");
-    folder.write("server/a log", b"nothing");
-    let limit = |seconds, evidence: &[&str]| {
-        folder.audit(&[&["--time-limit", seconds, "--known", "none", "--evidence"], evidence].concat())
-    };
-    let (code, out, _) = limit("0", &["server", "leak"]);
-    assert!(code == 2 && out.starts_with("NOT SHOWN"), "{out}");
-    assert!(
-        out.contains("NOT examined: server/a log from its byte 0 on, and what follows it: the search was stopped"),
-        "{out}"
-    );
-    // Controls.
-    assert_eq!(limit("1000000", &["server"]).0, 0);
-    assert_eq!(limit("1000000", &["server", "leak"]).0, 1);
-    assert_eq!(folder.audit(&["--known", "none", "--evidence", "server"]).0, 0);
-    folder.refused(&["--trace", "run.trace", "--evidence", "server", "--time-limit", "soon"], "--time-limit");
-}
-
-/// What was found before the limit is a finding, and what was not read is named beside it.
-#[test]
-fn findings_before_the_search_is_stopped_are_reported() {
-    use core::cell::Cell;
-    use noescrow_audit::{Audit, Evidence, Outcome};
-    let run = toy::run(Tape::in_memory());
-    let stopped_after = |asked: u32| {
-        let count = Cell::new(0);
-        let audit = Audit::of(toy::profile(), &run.tape).unwrap().server_saw("disk", &run.chain_keys[2]);
-        let audit = audit.server_saw("wire", &run.wire).known(Evidence::new());
-        audit
-            .stopping(move || {
-                count.set(count.get() + 1);
-                count.get() > asked
-            })
-            .verdict()
-    };
-    let names = |verdict: &noescrow_audit::Verdict, source: &str| {
-        verdict.examined.not_examined.iter().any(|one| one.starts_with(&format!("{source} from its byte 0 on")))
-    };
-    let at_once = stopped_after(0);
-    assert!(at_once.outcome == Outcome::CouldNotExamine && names(&at_once, "disk"), "{at_once}");
-    // Before a source, and before its bytes.
-    let later = stopped_after(2);
-    assert!(later.outcome == Outcome::Finding && names(&later, "wire"), "{later}");
-    let never = stopped_after(u32::MAX);
-    assert!(never.outcome == Outcome::Finding && never.examined.not_examined.is_empty(), "{never}");
-}
-
-/// All that follows from a chain key has one cause.
-#[test]
-fn findings_are_printed_by_their_causes() {
-    let folder = Folder::new("causes");
-    folder.write("text", toy::TEXTS[0]);
-    let run = toy::run(Tape::in_memory());
-    folder.write("first", &run.chain_keys[0]);
-    let (code, out, _) = folder.audit(&["--known", "none", "--evidence", "server", "first", "text"]);
-    let findings = out.lines().find(|line| line.starts_with("DOES NOT HOLD: ")).unwrap();
-    assert!(code == 1 && findings.ends_with(" findings from 2 causes."), "{out}");
-    assert!(out.contains("\n1. toy chain key, Alice at T-1") && out.contains(": 6 findings\n"), "{out}");
-    // Of the cause, of the first finding that follows from it, and of the text.
-    assert_eq!(out.matches("[0] ").count(), 3, "{out}");
-    assert!(out.contains("\n2. plaintext in the evidence: plaintext, Alice at T-2"), "{out}");
-    // Control: one finding has a line of its own, and no count.
-    let (_, out, _) = folder.audit(&["--known", "none", "--evidence", "server", "text"]);
-    assert!(out.starts_with("DOES NOT HOLD: 1 finding.\n\n1. plaintext in the evidence: plaintext,"), "{out}");
 }
 
 /// The evidence has three of four.
