@@ -4,13 +4,15 @@
 use super::index::needles::FRAGMENT;
 use core::fmt;
 use core::ops::Range;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Which fragments of [`FRAGMENT`] bytes of each value occur: a bit for each byte of a value with which one begins. It
 /// takes at most an eighth of the memory of the values, however much is searched.
 #[derive(Clone, Default)]
 pub struct Coverage {
     starts: HashMap<u32, Vec<u64>>,
+    /// Tokens that occur.
+    tokens: HashSet<u32>,
 }
 
 impl fmt::Debug for Coverage {
@@ -40,8 +42,20 @@ impl Coverage {
         }
     }
 
+    /// Adds a token.
+    pub(crate) fn insert_token(&mut self, id: u32) {
+        self.tokens.insert(id);
+    }
+
+    /// Whether this token occurs ([`Evidence::with_tokens`](crate::Evidence::with_tokens)).
+    #[must_use]
+    pub fn has_token(&self, id: u32) -> bool {
+        self.tokens.contains(&id)
+    }
+
     /// Adds all fragments of another coverage.
     pub fn merge(&mut self, other: Self) {
+        self.tokens.extend(other.tokens);
         for (id, found) in other.starts {
             let words = self.starts.entry(id).or_default();
             words.resize(words.len().max(found.len()), 0);

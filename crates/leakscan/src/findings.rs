@@ -129,6 +129,9 @@ pub struct Findings {
     pub pieces: Vec<Piece>,
     /// The number of pieces that are not listed.
     pub unlisted_pieces: u64,
+    /// The hits of tokens ([`Evidence::with_tokens`](crate::Evidence::with_tokens)), by value; the first
+    /// [`HITS_PER_VALUE`] of each.
+    pub tokens: Vec<Hit>,
 }
 
 /// What becomes of the matches of a search.
@@ -259,7 +262,7 @@ impl<'r> Hits<'r> {
         statistics.unlisted_hits = self.unlisted;
         statistics.unranked_hits = self.unranked;
         statistics.sources = (self.sources.len() as u64).saturating_sub(self.names);
-        Findings { hits, statistics, pieces: Vec::new(), unlisted_pieces: 0 }
+        Findings { hits, statistics, pieces: Vec::new(), unlisted_pieces: 0, tokens: Vec::new() }
     }
 
     /// The fragments that were recorded, and the number of sources.

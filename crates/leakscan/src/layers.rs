@@ -101,10 +101,13 @@ impl StreamSink for Content<'_, '_> {
     }
 
     fn descend(&mut self, content: &[u8]) -> bool {
-        if !self.search.spend(content.len() as u64) {
+        let is_stopped = self.search.must_stop();
+        if is_stopped || !self.search.spend(content.len() as u64) {
             let Within { layer, holder, origin } = self.layer.within();
             let spot = Spot { layer, at: 0, kind: Kind::Limit };
-            self.search.omit_at(spot, holder, origin.unwrap_or_default(), "a compressed stream beyond the limit");
+            let why =
+                if is_stopped { "the rest of a compressed stream" } else { "a compressed stream beyond the limit" };
+            self.search.omit_at(spot, holder, origin.unwrap_or_default(), why);
             return false;
         }
         self.layer.push(self.search, content);
@@ -207,6 +210,7 @@ impl Streams {
             place: &place,
             is_literal: &|_, _| false,
             block_end: (!last).then_some(block_end),
+            block_start: (self.unread > 0).then_some(base),
         };
         let outer_cut = search.cut.take();
         search.look_up(block, &[], &frame);

@@ -61,6 +61,7 @@ mod simd;
 mod sink;
 mod sources;
 mod text;
+mod tokens;
 mod values;
 
 pub use chain::MAX_DEPTH;
@@ -73,3 +74,4 @@ pub use index::windows::is_distinctive;
 pub use printable::printable;
 pub use scan::SearchLimits;
 pub use sources::{Evidence, EvidenceError, LISTED_PIECES, Piece};
+pub use tokens::{MAX_TOKEN, MIN_TOKEN};

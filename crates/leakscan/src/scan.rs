@@ -31,6 +31,7 @@ use super::pool::Pool;
 use super::prefilter::Prefilter;
 use super::sink::{Decoded, Sink};
 use super::text;
+use super::tokens::TokenSearch;
 use super::values::PageLevel;
 
 /// Limits of a search.
@@ -51,6 +52,8 @@ impl Default for SearchLimits {
 
 /// Gets bytes of sources as they are read.
 type Sample<'i> = &'i mut dyn FnMut(&[u8]);
+/// Says when a search is to stop.
+pub(crate) type Stop<'i> = Box<dyn Fn() -> bool + 'i>;
 
 /// The origin of the bytes that are searched.
 pub(crate) struct Frame<'a> {
@@ -62,6 +65,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) is_literal: &'a dyn Fn(usize, usize) -> bool,
     /// The offset in the layer of the end of its block, unless that is the end of the layer.
     pub(crate) block_end: Option<u64>,
+    /// The offset in the layer of the beginning of its block, unless that is the beginning of the layer.
+    pub(crate) block_start: Option<u64>,
 }
 
 impl Frame<'_> {
@@ -91,6 +96,11 @@ pub(crate) struct Search<'i> {
     hits: Hits<'i>,
     /// Gets the bytes of all sources as they are read.
     sample: Option<Sample<'i>>,
+    /// Short texts that are searched for as whole tokens.
+    tokens: Option<TokenSearch>,
+    /// Asked between blocks; once it has said so, the search has stopped.
+    stop: Option<Stop<'i>>,
+    is_stopped: bool,
     /// Bytes that may still be decompressed in this source.
     source_budget: u64,
     /// Bytes that the outermost open stream may still decompress to.
@@ -117,6 +127,9 @@ impl<'i> Search<'i> {
             statistics,
             hits: Hits::new(report),
             sample: None,
+            tokens: None,
+            stop: None,
+            is_stopped: false,
             source_budget: 0,
             stream_budget: 0,
             in_stream: false,
@@ -151,6 +164,29 @@ impl<'i> Search<'i> {
         self
     }
 
+    /// Searches for these tokens as well.
+    pub(crate) fn with_tokens(mut self, tokens: Vec<(u32, Vec<u8>)>) -> Self {
+        self.tokens = (!tokens.is_empty()).then(|| TokenSearch::new(tokens));
+        self
+    }
+
+    /// Stops when `stop` says so.
+    pub(crate) fn stopping(mut self, stop: Option<Stop<'i>>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Whether the search is to stop, or has stopped: what has been read is searched to its end, and no more is read.
+    pub(crate) fn must_stop(&mut self) -> bool {
+        self.is_stopped = self.is_stopped || self.stop.as_ref().is_some_and(|stop| stop());
+        self.is_stopped
+    }
+
+    /// Whether the search has stopped.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
     /// Passes on bytes that have been read.
     pub(crate) fn pass_on(&mut self, bytes: &[u8]) {
         if let Some(sample) = &mut self.sample {
@@ -160,12 +196,15 @@ impl<'i> Search<'i> {
 
     pub(crate) fn finish(mut self) -> Findings {
         self.omissions.report(&mut self.statistics);
-        self.hits.finish(self.index, self.statistics)
+        let tokens = self.tokens.map(TokenSearch::into_hits).unwrap_or_default();
+        Findings { tokens, ..self.hits.finish(self.index, self.statistics) }
     }
 
     pub(crate) fn into_coverage(mut self) -> (Coverage, Statistics) {
         self.omissions.report(&mut self.statistics);
-        let (coverage, sources) = self.hits.into_coverage();
+        let (mut coverage, sources) = self.hits.into_coverage();
+        let tokens = self.tokens.map(TokenSearch::into_hits).unwrap_or_default();
+        tokens.iter().for_each(|hit| coverage.insert_token(hit.id));
         (coverage, Statistics { sources, ..self.statistics })
     }
 
@@ -173,6 +212,9 @@ impl<'i> Search<'i> {
     pub(crate) fn look_up(&mut self, bytes: &[u8], borders: &[usize], frame: &Frame<'_>) {
         let (forwards, backwards) =
             (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
+        if let Some(tokens) = &mut self.tokens {
+            tokens.look_up(bytes, borders, frame, self.hits.source());
+        }
         let (hits, index) = (&mut self.hits, self.index);
         probe::matches(index, bytes, |found| {
             if if found.reversed { backwards } else { forwards } {
@@ -201,7 +243,8 @@ impl<'i> Search<'i> {
         };
         let len = bytes.len().saturating_sub(borders.len());
         self.statistics.decoded = self.statistics.decoded.saturating_add(len as u64);
-        let frame = Frame { chain, within: parent.within, place, is_literal, block_end: parent.block_end };
+        let &Frame { within, block_end, block_start, .. } = parent;
+        let frame = Frame { chain, within, place, is_literal, block_end, block_start };
         self.look_up(bytes, borders, &frame);
         Some(frame)
     }

@@ -22,6 +22,7 @@ pub struct Audit<'a> {
     known: Option<Vec<Evidence<'a>>>,
     options: Options,
     progress: Box<dyn FnMut(u64, u64) + 'a>,
+    stop: Box<dyn Fn() -> bool + 'a>,
     manifest: Manifest,
 }
 
@@ -51,7 +52,8 @@ impl<'a> Audit<'a> {
         let progress = Box::new(|_, _| {});
         let (known, manifest, options) = (None, Manifest::new(), Options::default());
         let ledger = Ledger::new(profile);
-        Self { ledger, evidence: Evidence::new(), known, options, progress, manifest }.and_trace(trace)
+        let stop = Box::new(|| false);
+        Self { ledger, evidence: Evidence::new(), known, options, progress, stop, manifest }.and_trace(trace)
     }
 
     /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the
@@ -142,6 +144,25 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Searches for short texts too, such as a PIN or "ha ha ha": as whole tokens, between characters that are no letters
+    /// or digits, of 4 to 256 bytes. Without this, they are counted as not searched for. What the baseline has as well is
+    /// no finding, and counts as not searched for.
+    #[must_use]
+    pub const fn short_texts(mut self) -> Self {
+        self.options.short_texts = true;
+        self
+    }
+
+    /// Stops the search when `stop` returns true, such as after a time: the library does not ask the clock. It is asked
+    /// between blocks of evidence, often. What was found until then is reported; the verdict is otherwise
+    /// [`Outcome::CouldNotExamine`](crate::Outcome::CouldNotExamine), and names the first source that was not read to its
+    /// end.
+    #[must_use]
+    pub fn stopping(mut self, stop: impl Fn() -> bool + 'a) -> Self {
+        self.stop = Box::new(stop);
+        self
+    }
+
     /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
@@ -159,7 +180,7 @@ impl<'a> Audit<'a> {
     pub fn examine(mut self) -> Examination {
         self.ledger.finish();
         self.ledger.find_leaking_draws();
-        let searched = search(&self.ledger, self.evidence, self.known, &self.options, self.progress);
+        let searched = search(&self.ledger, self.evidence, self.known, &self.options, &*self.stop, self.progress);
         self.manifest.add_evidence(&searched.pieces.0, searched.pieces.1);
         Examination::new(self.ledger, searched, self.manifest)
     }

@@ -9,6 +9,7 @@ use super::class::Class;
 use super::digests::Digests;
 use super::examined::Examined;
 use super::ledger::Ledger;
+use super::short_texts::ShortTexts;
 use super::texts::{Basis, Texts, is_text};
 use super::value::Id;
 use super::well_known::is_well_known;
@@ -19,10 +20,12 @@ const SAMPLE: usize = 1 << 24;
 /// Bytes that are taken at once from a source.
 const PIECE: usize = 1 << 12;
 
-/// Reads the baselines, if there are any.
+/// Reads the baselines, if there are any, unless `stop` says that the audit is to stop.
 pub(super) fn read<'l>(
     ledger: &'l Ledger,
     known: Option<Vec<Evidence<'_>>>,
+    short: &ShortTexts,
+    stop: &dyn Fn() -> bool,
     examined: &mut Examined,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Texts<'l> {
@@ -43,6 +46,7 @@ pub(super) fn read<'l>(
     let Ok(index) = needles.build() else { return none(Basis::None) };
     let (mut coverage, mut sample) = (Coverage::default(), Sample::default());
     for known in known {
+        let known = known.with_tokens(short.tokens()).stopping(stop);
         let (found, statistics, failed) = known.cover(&index, &mut |bytes| sample.take(bytes), &mut *progress);
         examined.baseline_bytes = examined.baseline_bytes.saturating_add(statistics.bytes);
         examined.baseline_sources = examined.baseline_sources.saturating_add(statistics.sources);

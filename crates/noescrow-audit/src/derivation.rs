@@ -8,7 +8,7 @@ use super::finding::{DerivationStep, EvidencePlace, Finding, FindingKind};
 use super::ledger::{Flaw, Ledger};
 use super::value::{Id, index};
 use leakscan::printable;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Places in the evidence that a finding lists.
 const MAX_PLACES: usize = 16;
@@ -19,6 +19,8 @@ pub(super) struct Derivations<'a> {
     pub(super) closure: &'a Closure,
     /// The places of values in the evidence.
     pub(super) places: &'a BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Values that are guessed.
+    pub(super) guessed: &'a BTreeSet<Id>,
 }
 
 impl Derivations<'_> {
@@ -39,6 +41,7 @@ impl Derivations<'_> {
             |operation: u32| self.ledger.operations.get(index(operation)).map_or("", |performed| performed.kind.name());
         match self.closure.how(id) {
             Known::Not => "not known".into(),
+            Known::Fact if self.guessed.contains(&id) => "guessed".into(),
             Known::Fact => match (self.places.get(&id).and_then(|places| places.first()), self.ledger.value(id)) {
                 (Some(place), _) => format!("in the evidence: {place}"),
                 (None, Some(value)) if value.is_public => "public".into(),
@@ -75,10 +78,27 @@ impl Derivations<'_> {
             let value = self.ledger.value(*id);
             let is_secret = value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State));
             let is_cause = self.closure.how(*id) == Known::Fact
-                && (is_secret && self.places.contains_key(id) || value.is_some_and(|value| value.made_by_server));
+                && (self.guessed.contains(id)
+                    || is_secret && self.places.contains_key(id)
+                    || value.is_some_and(|value| value.made_by_server));
             DerivationStep { value: self.name(*id), because: self.because(*id), from, is_cause }
         };
         order.iter().map(step).collect()
+    }
+
+    /// The operation by which a value follows, or that had it first.
+    pub(super) fn operation_of(&self, id: Id) -> String {
+        let rule = match self.closure.how(id) {
+            Known::By(clause) => self.ledger.clauses.rule(clause),
+            Known::Not | Known::Fact => None,
+        };
+        let first = self.ledger.value(id).map_or(0, |value| value.operation);
+        let at = match rule {
+            Some(Rule::Operation(at) | Rule::Field(at) | Rule::OtherSide(at)) => at,
+            _ => first,
+        };
+        let kind = self.ledger.operations.get(index(at)).map_or("", |performed| performed.kind.name());
+        format!("{kind}, {}", self.operation(at))
     }
 
     /// A flaw of the run itself, as a finding.

@@ -6,6 +6,7 @@ use super::clauses::Rule;
 use super::closure::{Closure, Known};
 use super::derivation::Derivations;
 use super::finding::{Finding, FindingKind};
+use super::guessable::Guesses;
 use super::ledger::Ledger;
 use super::manifest::Manifest;
 use super::search::Searched;
@@ -13,6 +14,7 @@ use super::value::{Id, PLAINTEXT};
 use super::verdict::{MAX_FINDINGS, NOT_SHOWN, Outcome, Verdict};
 use super::well_known::is_well_known;
 use core::fmt;
+use std::collections::BTreeSet;
 
 /// An audit whose evidence has been searched.
 pub struct Examination {
@@ -47,7 +49,8 @@ impl Examination {
         let values = ledger.values().count();
         let watches = ledger.clauses.watches(values);
         let closure = Closure::of(&ledger.clauses, &watches, values, searched.facts.iter().copied());
-        let derivations = Derivations { ledger, closure: &closure, places: &searched.whole };
+        let guessed = BTreeSet::new();
+        let derivations = Derivations { ledger, closure: &closure, places: &searched.whole, guessed: &guessed };
 
         let mut findings: Vec<Finding> = Vec::new();
         for (id, value) in ledger.values() {
@@ -97,6 +100,7 @@ impl Examination {
                 derivation: Vec::new(),
             });
         }
+        findings.extend(self.guesses(&Guesses::of(ledger, &watches, &searched.facts, &closure)));
         findings.extend(ledger.flaws.iter().map(|flaw| derivations.flaw(*flaw)));
         findings.sort_by_key(|finding| finding.kind);
         let outcome = match &searched.examined {
@@ -125,6 +129,31 @@ impl Examination {
             not_shown: NOT_SHOWN.to_vec(),
             manifest: self.manifest.clone(),
         }
+    }
+
+    /// A finding for each value that can be guessed and from which a secret follows.
+    fn guesses(&self, guesses: &Guesses) -> Vec<Finding> {
+        let Guesses { guessed, closure, opened } = guesses;
+        let derivations = Derivations { ledger: &self.ledger, closure, places: &self.searched.whole, guessed };
+        let finding = |(&guess, &(secret, count)): (&Id, &(Id, usize))| {
+            let more = match count {
+                1 => String::new(),
+                _ => format!(", and {} more secrets", count.saturating_sub(1)),
+            };
+            Finding {
+                kind: FindingKind::GuessableSecret,
+                what: derivations.name(guess),
+                why: format!(
+                    "it has fewer than 2^24 possibilities, or is a common password: from it and what the server has \
+                     follows {} (by {}){more}",
+                    derivations.name(secret),
+                    derivations.operation_of(secret),
+                ),
+                places: Vec::new(),
+                derivation: derivations.derivation(secret),
+            }
+        };
+        opened.iter().map(finding).collect()
     }
 
     fn known_secret(&self, id: Id, derivations: &Derivations<'_>) -> Finding {

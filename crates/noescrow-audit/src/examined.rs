@@ -24,6 +24,8 @@ pub struct Examined {
     pub secrets: usize,
     /// Secrets that it did not look for: too short, or with too few distinct bytes.
     pub secrets_not_searched: usize,
+    /// Short texts among these secrets, which the search looked for as whole tokens.
+    pub short_texts: usize,
     /// Digests of secrets and texts that the search looked for.
     pub digests: usize,
     /// Clauses.
@@ -81,13 +83,22 @@ impl Examined {
         )
     }
 
+    /// How many secrets were searched for, and how.
+    fn secrets_line(&self) -> String {
+        let whole = match self.short_texts {
+            0 => String::new(),
+            count => format!(", {count} of them as whole tokens"),
+        };
+        format!("{} secrets and plaintexts searched for{whole}, in {}", self.secrets, self.encodings.join(", "))
+    }
+
     /// What was examined, a line for each aspect, for people.
     pub(crate) fn lines(&self) -> [String; 10] {
         [
             format!("{} bytes of evidence from {} sources", self.bytes, self.sources),
             format!("{} bytes decoded from them", self.bytes_decoded),
             format!("{} operations, {} values, {} clauses", self.operations, self.values, self.clauses),
-            format!("{} secrets and plaintexts searched for, in {}", self.secrets, self.encodings.join(", ")),
+            self.secrets_line(),
             format!("{} digests of secrets and plaintexts searched for", self.digests),
             format!("{} secrets not searched for: too short, or too few distinct bytes", self.secrets_not_searched),
             format!(

@@ -22,6 +22,8 @@ pub enum FindingKind {
     Derivable,
     /// The evidence contains a digest of a device's secret or of a plaintext.
     DigestInEvidence,
+    /// A secret follows from what the server has and a value that can be guessed.
+    GuessableSecret,
     /// A value that must be fresh was drawn twice.
     RepeatedFresh,
     /// Two plaintexts, or one with two associated data, were sealed under one key and nonce.
@@ -46,6 +48,7 @@ impl fmt::Display for FindingKind {
             Self::SecretMadePublic => "secret in a public value",
             Self::Derivable => "secret derivable from what the server has",
             Self::DigestInEvidence => "digest of a secret in the evidence",
+            Self::GuessableSecret => "secret that can be guessed",
             Self::RepeatedFresh => "fresh value drawn twice",
             Self::TwoTimePad => "key and nonce used twice",
             Self::ServerInKey => "server's value used in a key",

@@ -13,10 +13,12 @@ pub(super) struct Options {
     pub(super) min_share: u8,
     /// Whether digests of secrets and texts are searched for.
     pub(super) digests: bool,
+    /// Whether short texts are searched for as whole tokens.
+    pub(super) short_texts: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { min_share: MIN_SHARE, digests: true }
+        Self { min_share: MIN_SHARE, digests: true, short_texts: false }
     }
 }

@@ -5,4 +5,5 @@ mod causes;
 mod derivation;
 mod html;
 mod matrix;
+mod plain;
 mod text;

@@ -11,6 +11,7 @@ use super::finding::EvidencePlace;
 use super::ledger::{Ledger, MAX_KEPT};
 use super::options::Options;
 use super::public_values::{PublicCoverage, leaks_in_public_values};
+use super::short_texts::ShortTexts;
 use super::texts::{Basis, Judgement, Texts, is_text};
 use super::value::{Id, PLAINTEXT};
 use super::well_known::is_well_known;
@@ -44,12 +45,13 @@ pub(super) struct Searched {
 }
 
 /// Searches the evidence for the values of a ledger that is [finished](Ledger::finish), by the baseline that is known,
-/// and for their digests, if wanted.
+/// and for their digests, if wanted, until `stop` says that the search is to stop.
 pub(super) fn search<'a>(
     ledger: &Ledger,
     evidence: Evidence<'a>,
     known: Option<Vec<Evidence<'a>>>,
     options: &Options,
+    stop: &dyn Fn() -> bool,
     mut progress: impl FnMut(u64, u64) + 'a,
 ) -> Searched {
     let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
@@ -59,7 +61,8 @@ pub(super) fn search<'a>(
         clauses: ledger.clauses.len(),
         ..Examined::default()
     };
-    let mut needles = needles(ledger, &mut examined);
+    let mut short = ShortTexts::default();
+    let mut needles = needles(ledger, options.short_texts.then_some(&mut short), &mut examined);
     let digests = if options.digests { Digests::add(ledger, &mut needles) } else { Digests::default() };
     digests.count(options.digests, &mut examined);
     examined.not_examined.extend(ledger.incomplete_traces.iter().cloned());
@@ -76,9 +79,10 @@ pub(super) fn search<'a>(
     }
     match needles.build() {
         Ok(index) => {
-            let texts = baseline::read(ledger, known, &mut examined, &mut progress);
+            let texts = baseline::read(ledger, known, &short, stop, &mut examined, &mut progress);
             let rank = |id, part| texts.rank(id, part);
-            let (mut found, failed) = evidence.with_pieces().search_ranked(&index, &rank, progress);
+            let evidence = evidence.with_pieces().with_tokens(short.tokens()).stopping(stop);
+            let (mut found, failed) = evidence.search_ranked(&index, &rank, progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
             (examined.texts_planted, examined.texts_found) =
                 control_of_texts(ledger, &index, found.statistics.encodings);
@@ -95,6 +99,8 @@ pub(super) fn search<'a>(
             searched.digests = digests.take(&mut found.hits, &texts);
             searched.sort(ledger, found.hits, &mut coverage, &texts);
             examined.ordinary_hits = found.statistics.unranked_hits;
+            short.control(&index, &mut examined);
+            searched.add_short_texts(ledger, short.judge(found.tokens, &texts, &mut examined), &texts);
             searched.report_unjudged(&mut examined);
         }
         Err(error) => examined.not_examined.push(format!("{error}")),
@@ -105,7 +111,7 @@ pub(super) fn search<'a>(
 }
 
 /// What the search looks for; counts it, and what it leaves out.
-fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
+fn needles(ledger: &Ledger, mut short: Option<&mut ShortTexts>, examined: &mut Examined) -> Needles {
     let needles = Needles::default();
     let mut needles = if ledger.ignoring_case { needles.ignoring_case() } else { needles };
     let mut too_long = 0u64;
@@ -118,6 +124,10 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
                 true => {
                     examined.secrets = examined.secrets.saturating_add(1);
                     needles.add_text(id, bytes);
+                }
+                false if short.as_mut().is_some_and(|short| short.add(ledger, id, bytes)) => {
+                    examined.secrets = examined.secrets.saturating_add(1);
+                    examined.short_texts = examined.short_texts.saturating_add(1);
                 }
                 false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
             },
@@ -167,6 +177,22 @@ impl Searched {
             }
         }
         self.drop_explained_fragments(ledger, coverage);
+    }
+
+    /// Adds short texts that were found: they are whole.
+    fn add_short_texts(&mut self, ledger: &Ledger, hits: Vec<Hit>, texts: &Texts<'_>) {
+        let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
+        for hit in hits {
+            places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
+        }
+        for (id, places) in places {
+            if texts.basis == Basis::None && ledger.value(id).is_some_and(|value| is_text(ledger, value)) {
+                self.unjudged.insert(id, places);
+            } else {
+                self.facts.push(id);
+                self.whole.insert(id, places);
+            }
+        }
     }
 
     /// Drops fragments that two things explain. A secret that the evidence has whole is a finding itself, and explains

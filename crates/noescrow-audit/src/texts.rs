@@ -78,6 +78,11 @@ impl<'l> Texts<'l> {
         texts
     }
 
+    /// Whether the baseline has this short text as a whole token.
+    pub(super) fn baseline_has_token(&self, id: Id) -> bool {
+        self.known.has_token(id)
+    }
+
     /// Adds what files and protocols have in common to what is known.
     fn add_idioms(&mut self) {
         let mut needles = Needles::new();

@@ -3,9 +3,8 @@
 //! show.
 
 use super::examined::Examined;
-use super::finding::{DerivationStep, Finding, FindingKind};
+use super::finding::{Finding, FindingKind};
 use super::manifest::Manifest;
-use core::fmt;
 use serde::Serialize;
 
 /// Findings that a verdict lists. Further ones are counted.
@@ -16,7 +15,7 @@ pub const NOT_SHOWN: [&str; 12] = [
     "texts that are ordinary language: whole ones of fewer than 45 bits of surprise, parts of fewer than 100 bits, and what the baseline contains",
     "digests of secrets and texts after the first 65,536, of texts above 1 MiB, of parts of values, and with a salt",
     "values hidden by operations other than the recorded primitives, such as XOR with a mask (except in WebSocket, from a handshake or the beginning of a file or segment on) or a cipher of the server's own",
-    "values and fragments of fewer than 16 bytes or of fewer than five distinct ones, and values spread over places that no decoder joins",
+    "values and fragments of fewer than 16 bytes or of fewer than five distinct ones (short texts are searched for as whole tokens on request), and values spread over places that no decoder joins",
     "fragments of fewer than 512 bytes after the first 4096 bytes of a text, and parts of a device's state that are not keys",
     "encodings, formats and compressions that the search does not know (UTF-7, xxencode, Base64 of crypt and IMAP, hexadecimal and Base64 in lines with quotes or marks between them, LZO, Brotli and deflate without a header outside of HTTP, LZ4 and Snappy without a frame, zlib with a preset dictionary), and data that the server has encrypted",
     "texts that were changed otherwise than by charset, escapes, NFC, NFD or doubled quotes: wrapped or folded white space, another case unless asked for, transliteration, compatibility forms",
@@ -90,54 +89,5 @@ impl Verdict {
     pub fn to_json(&self) -> String {
         // A verdict consists of strings, numbers and lists, which serde_json always writes.
         serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { outcome, findings, findings_not_listed, unjudged, examined, not_shown, manifest: _ } = self;
-        match outcome {
-            Outcome::Holds => writeln!(f, "HOLDS: no server-held key exists in what was examined.")?,
-            Outcome::HoldsInPart => writeln!(f, "{}", examined.holds_in_part())?,
-            Outcome::Finding => {
-                let count = findings.len().saturating_add(*findings_not_listed);
-                writeln!(f, "DOES NOT HOLD: {count} finding{}.", if count == 1 { "" } else { "s" })?;
-            }
-            Outcome::CouldNotExamine => writeln!(f, "NOT SHOWN: not everything could be examined.")?,
-        }
-        for (number, Finding { kind, what, why, places, derivation }) in (1..).zip(findings) {
-            writeln!(f, "\n{number}. {kind}: {what}")?;
-            writeln!(f, "   {why}")?;
-            for place in places {
-                writeln!(f, "   in {place}")?;
-            }
-            for (at, DerivationStep { value, because, from, .. }) in derivation.iter().enumerate() {
-                write!(f, "   [{at}] {value}: {because}")?;
-                match from.as_slice() {
-                    [] => writeln!(f)?,
-                    from => writeln!(f, ", from {from:?}")?,
-                }
-            }
-        }
-        if *findings_not_listed > 0 {
-            writeln!(f, "\nand {findings_not_listed} more.")?;
-        }
-        if !unjudged.is_empty() {
-            writeln!(f, "\nTexts that may have leaked, or be ordinary language (there is no baseline):")?;
-        }
-        for Finding { what, why, places, .. } in unjudged {
-            writeln!(f, "  {what}: {why}")?;
-            places.iter().try_for_each(|place| writeln!(f, "    in {place}"))?;
-        }
-        writeln!(f, "\nExamined:")?;
-        examined.lines().iter().try_for_each(|line| writeln!(f, "  {line}"))?;
-        for what in &examined.not_examined {
-            writeln!(f, "  NOT examined: {what}")?;
-        }
-        for note in &examined.notes {
-            writeln!(f, "  note: {note}")?;
-        }
-        writeln!(f, "\nNot shown by this audit:")?;
-        not_shown.iter().try_for_each(|line| writeln!(f, "  - {line}"))
     }
 }

@@ -56,6 +56,9 @@ pub(super) fn directory(
         is_first = false;
         entries.sort_by_key(DirEntry::file_name);
         for entry in entries {
+            if search.is_stopped() && progress.stops(search) {
+                return Ok(());
+            }
             let (file_name, path) = (entry.file_name(), entry.path());
             let shown = format!("{shown}/{}", file_name.to_string_lossy());
             let own = file_name.as_encoded_bytes();

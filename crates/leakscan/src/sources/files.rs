@@ -8,16 +8,23 @@ use super::progress::{Progress, examine};
 use std::io::{self, ErrorKind, Read};
 
 /// Bytes in memory that are searched between two reports of progress.
-const REPORT_INTERVAL: usize = 1 << 24;
+const REPORT_INTERVAL: usize = 1 << 22;
 /// Bytes that are read at once.
 const READ: usize = 1 << 18;
 
 /// Searches bytes in memory, as one source.
 pub(super) fn bytes(search: &mut Search<'_>, progress: &mut Progress<'_>, name: String, bytes: &[u8]) {
-    progress.begin(&name, true);
+    if !progress.begin(search, &name, true) {
+        return;
+    }
     search.begin(name);
     let mut layer = Layer::source(0, BLOCK);
-    bytes.chunks(REPORT_INTERVAL).for_each(|bytes| examine(search, progress, &mut layer, bytes));
+    for bytes in bytes.chunks(REPORT_INTERVAL) {
+        if progress.stops(search) {
+            break;
+        }
+        examine(search, progress, &mut layer, bytes);
+    }
     layer.finish(search);
 }
 
@@ -28,7 +35,9 @@ pub(super) fn stream(
     name: String,
     mut from: impl Read,
 ) -> io::Result<u64> {
-    progress.begin(&name, true);
+    if !progress.begin(search, &name, true) {
+        return Ok(0);
+    }
     search.begin(name);
     let mut len = 0u64;
     let mut layer = Layer::source(0, BLOCK);
@@ -43,6 +52,9 @@ pub(super) fn stream(
                 return Err(error);
             }
         };
+        if progress.stops(search) {
+            break;
+        }
         len = len.saturating_add(read as u64);
         examine(search, progress, &mut layer, buffer.get(..read).unwrap_or_default());
     }

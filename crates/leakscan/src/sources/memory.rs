@@ -46,7 +46,9 @@ pub(super) fn process(
     name: &str,
     pid: u32,
 ) -> Result<(), EvidenceError> {
-    progress.begin(name, false);
+    if !progress.begin(search, name, false) {
+        return Ok(());
+    }
     let ended = || EvidenceError::ProcessEnded { source: String::from(name) };
     let failed = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => ended(),
@@ -73,10 +75,13 @@ pub(super) fn process(
     progress.expect(regions.iter().map(|region| len(&region.range)).fold(0, u64::saturating_add));
     let mut buffer = vec![0; READ];
     let mut open: Option<(Layer, u64)> = None;
-    for Region { range, name: region, is_protected: _ } in regions {
+    'regions: for Region { range, name: region, is_protected: _ } in regions {
         let mut unreadable: Option<(u64, io::Error)> = None;
         let mut at = range.start;
         while at < range.end {
+            if progress.stops(search) {
+                break 'regions;
+            }
             let wanted = len(&(at..range.end));
             let read = match read_at(&mut memory, at, wanted, &mut buffer) {
                 // The address space no longer exists.

@@ -28,7 +28,7 @@ use super::coverage::Coverage;
 use super::encoding::Encodings;
 use super::findings::{Findings, Report, Statistics};
 use super::index::needles::Index;
-use super::scan::{Search, SearchLimits};
+use super::scan::{Search, SearchLimits, Stop};
 use core::fmt;
 use core::ops::Range;
 pub use error::EvidenceError;
@@ -56,6 +56,8 @@ pub struct Evidence<'a> {
     encodings: Encodings,
     limits: SearchLimits,
     lists_pieces: bool,
+    tokens: Vec<(u32, Vec<u8>)>,
+    stop: Option<Stop<'a>>,
 }
 
 impl fmt::Debug for Evidence<'_> {
@@ -90,6 +92,28 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub const fn with_pieces(mut self) -> Self {
         self.lists_pieces = true;
+        self
+    }
+
+    /// Stops the search when `stop` returns true. It is asked between blocks, often, and should be fast. What has been
+    /// read until then is searched, and its hits are listed; the first source that was not read to its end is an omission.
+    #[must_use]
+    pub fn stopping(mut self, stop: impl Fn() -> bool + 'a) -> Self {
+        self.stop = Some(Box::new(stop));
+        self
+    }
+
+    /// Searches for these short texts too, each with a number: for whole tokens, between two characters that are no
+    /// letters or digits. [`Findings::tokens`] has the hits. A text of fewer than [`MIN_TOKEN`](crate::MIN_TOKEN) or more
+    /// than [`MAX_TOKEN`](crate::MAX_TOKEN) bytes is not found.
+    ///
+    /// Tokens are found as they are, in UTF-16, and in what escapes, percent-encoding, entities, quoted-printable,
+    /// compression, connections and database pages decode to; not in Base64, in numerals, or in lists and arrays of
+    /// numbers, where so short a text occurs by chance. Of what is decoded from text, runs of at least 16 bytes are read.
+    /// The place of a token in UTF-16 may be a byte off.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Vec<(u32, Vec<u8>)>) -> Self {
+        self.tokens = tokens;
         self
     }
 
@@ -152,8 +176,8 @@ impl<'a> Evidence<'a> {
 
     /// As [`search`](Self::search), but returns the errors beside the findings: those in the other sources, and in the
     /// part of a source that was read before it failed.
-    pub fn search_all(self, index: &Index, progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
-        let mut search = Search::new(index, self.encodings, self.limits, Report::First);
+    pub fn search_all(mut self, index: &Index, progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
+        let mut search = self.begin(index, Report::First);
         let (failed, (pieces, unlisted)) = self.examine(&mut search, progress);
         (search.finish().with_pieces(pieces, unlisted), failed)
     }
@@ -162,12 +186,12 @@ impl<'a> Evidence<'a> {
     /// the part of it that was found. A hit of rank zero is counted and not listed; of a value with more than
     /// [`HITS_PER_VALUE`](crate::HITS_PER_VALUE) others, those with the highest rank are.
     pub fn search_ranked(
-        self,
+        mut self,
         index: &Index,
         rank: &dyn Fn(u32, Range<usize>) -> u64,
         progress: impl FnMut(u64, u64),
     ) -> (Findings, Vec<EvidenceError>) {
-        let mut search = Search::new(index, self.encodings, self.limits, Report::Ranked(rank));
+        let mut search = self.begin(index, Report::Ranked(rank));
         let (failed, (pieces, unlisted)) = self.examine(&mut search, progress);
         (search.finish().with_pieces(pieces, unlisted), failed)
     }
@@ -175,16 +199,23 @@ impl<'a> Evidence<'a> {
     /// Searches all sources as [`search_all`](Self::search_all) does, and records which fragments of the values occur,
     /// rather than where. `sample` gets the bytes of all sources as they are read.
     pub fn cover(
-        self,
+        mut self,
         index: &Index,
         sample: &mut dyn FnMut(&[u8]),
         progress: impl FnMut(u64, u64),
     ) -> (Coverage, Statistics, Vec<EvidenceError>) {
-        let report = Report::Cover(Coverage::default());
-        let mut search = Search::new(index, self.encodings, self.limits, report).with_sample(sample);
+        let mut search = self.begin(index, Report::Cover(Coverage::default())).with_sample(sample);
         let (failed, _) = self.examine(&mut search, progress);
         let (coverage, statistics) = search.into_coverage();
         (coverage, statistics, failed)
+    }
+
+    fn begin<'i>(&mut self, index: &'i Index, report: Report<'i>) -> Search<'i>
+    where
+        'a: 'i,
+    {
+        let search = Search::new(index, self.encodings, self.limits, report);
+        search.with_tokens(core::mem::take(&mut self.tokens)).stopping(self.stop.take().map(|stop| stop as Stop<'i>))
     }
 
     /// Searches all sources; returns those that failed, and what was read.
@@ -200,6 +231,7 @@ impl<'a> Evidence<'a> {
         let sources = self.sources.into_iter();
         let failed = sources.filter_map(|(name, source)| source.examine(search, &mut progress, name, &roots).err());
         let failed = failed.collect();
+        progress.report_stop(search);
         (failed, progress.pieces.map(Pieces::finish).unwrap_or_default())
     }
 }
@@ -212,6 +244,10 @@ impl Source<'_> {
         name: String,
         roots: &[PathBuf],
     ) -> Result<(), EvidenceError> {
+        // The first source that is not read is named.
+        if search.is_stopped() && !progress.begin(search, &name, true) {
+            return Ok(());
+        }
         let examined = match self {
             Self::Bytes(bytes) => {
                 files::bytes(search, progress, name, bytes);

@@ -75,7 +75,7 @@ pub(super) fn file(search: &mut Search<'_>, progress: &mut Progress<'_>, name: &
     file.rewind()?;
     let limit = if len == 0 { MAX_WITHOUT_SIZE } else { len };
     let read = stream(search, progress, String::from(name), Read::by_ref(&mut file).take(limit))?;
-    if is_disk(metadata.file_type()) {
+    if is_disk(metadata.file_type()) || search.is_stopped() {
         return Ok(());
     }
     let now = file.metadata()?.len();

@@ -10,6 +10,11 @@ pub(super) struct Progress<'p> {
     report: &'p mut dyn FnMut(u64, u64),
     done: u64,
     total: u64,
+    /// The source that is being read, and how many of its bytes have been. Once the search has stopped, the first that
+    /// was not read to its end.
+    current: (String, u64),
+    /// Whether `current` is that first source.
+    is_cut: bool,
     /// What was read, if it is to be listed.
     pub(super) pieces: Option<Pieces>,
 }
@@ -17,7 +22,7 @@ pub(super) struct Progress<'p> {
 impl<'p> Progress<'p> {
     /// `report` gets the number of bytes that have been searched, and of all that are known, `total` at first.
     pub(super) fn new(report: &'p mut dyn FnMut(u64, u64), total: u64) -> Self {
-        Self { report, done: 0, total, pieces: None }
+        Self { report, done: 0, total, current: Default::default(), is_cut: false, pieces: None }
     }
 
     /// Adds bytes that were not known before to the total.
@@ -25,15 +30,44 @@ impl<'p> Progress<'p> {
         self.total = self.total.saturating_add(bytes);
     }
 
-    /// Begins a source whose bytes are the same when it is read again (`stable`), or the memory of a process.
-    pub(super) fn begin(&mut self, name: &str, stable: bool) {
+    /// Begins a source whose bytes are the same when it is read again (`stable`), or the memory of a process. Returns
+    /// false if the search has stopped: then the source is not read.
+    #[must_use]
+    pub(super) fn begin(&mut self, search: &mut Search<'_>, name: &str, stable: bool) -> bool {
+        if self.is_cut {
+            return false;
+        }
+        self.current = (String::from(name), 0);
+        if self.stops(search) {
+            return false;
+        }
         if let Some(pieces) = &mut self.pieces {
             pieces.begin(name, stable);
+        }
+        true
+    }
+
+    /// Whether the search stops before the next bytes of the source that is being read, or has stopped.
+    pub(super) fn stops(&mut self, search: &mut Search<'_>) -> bool {
+        self.is_cut = self.is_cut || search.must_stop();
+        self.is_cut
+    }
+
+    /// Reports what was not read because the search has stopped.
+    pub(super) fn report_stop(&self, search: &mut Search<'_>) {
+        if self.is_cut {
+            let ((name, read), done) = (&self.current, self.done);
+            search.statistics.omit(|| {
+                format!(
+                    "{name} from its byte {read} on, and what follows it: the search was stopped after {done} bytes"
+                )
+            });
         }
     }
 
     fn advance(&mut self, bytes: usize) {
         self.done = self.done.saturating_add(bytes as u64);
+        self.current.1 = self.current.1.saturating_add(bytes as u64);
         (self.report)(self.done, self.total.max(self.done));
     }
 }

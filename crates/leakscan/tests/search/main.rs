@@ -27,7 +27,9 @@ mod process;
 mod properties;
 mod silent;
 mod sources;
+mod stopping;
 mod texts;
+mod tokens;
 
 use encode::{WAYS, Way};
 use leakscan::{

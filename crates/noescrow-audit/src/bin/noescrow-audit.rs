@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Rows and columns of a drawn matrix. In longer runs each cell stands for several.
 const DRAWN: (usize, usize) = (200, 64);
@@ -89,6 +89,15 @@ struct Options {
     #[arg(long)]
     ignore_case: bool,
 
+    /// Searches for short texts too, such as a PIN: as whole tokens, between characters that are no letters or digits, of
+    /// 4 to 256 bytes
+    #[arg(long)]
+    short_texts: bool,
+
+    /// Stops the search after this time. What was found until then is reported; otherwise the exit code is 2
+    #[arg(long, value_name = "SECONDS")]
+    time_limit: Option<u64>,
+
     /// How many per cent of the run's public values the evidence must have; less is evidence of another run or of a
     /// part of the server
     #[arg(long, value_name = "PER CENT", value_parser = clap::value_parser!(u8).range(..=100))]
@@ -124,6 +133,7 @@ impl Format {
 }
 
 fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
+    let begun = Instant::now();
     if let Some(path) = &options.matrix
         && Format::of(path).is_none()
     {
@@ -157,6 +167,12 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     }
     if options.no_digests {
         audit = audit.without_digests();
+    }
+    if options.short_texts {
+        audit = audit.short_texts();
+    }
+    if let Some(limit) = options.time_limit.map(Duration::from_secs) {
+        audit = audit.stopping(move || begun.elapsed() >= limit);
     }
     for &pid in &options.pid {
         audit = add_process(audit, pid)?;

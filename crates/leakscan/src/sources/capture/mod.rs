@@ -75,7 +75,9 @@ pub(super) fn capture(
     name: &str,
     mut from: impl Read,
 ) -> Result<(), EvidenceError> {
-    progress.begin(name, true);
+    if !progress.begin(search, name, true) {
+        return Ok(());
+    }
     let source = search.begin(String::from(name));
     let layer = Layer::source(0, BLOCK);
     let flows = Flows::new(name);
@@ -98,6 +100,9 @@ pub(super) fn capture(
     for (why, count) in capture.omitted {
         capture.search.statistics.omit(|| format!("{name}: {count} {why}: searched only as they are"));
     }
+    if capture.search.is_stopped() {
+        return Ok(());
+    }
     result.map_err(|failure| match failure {
         Failure::Io(error) => EvidenceError::Io { source: String::from(name), error },
         Failure::Malformed(what) => EvidenceError::Capture { source: String::from(name), what },
@@ -107,6 +112,9 @@ pub(super) fn capture(
 impl Capture<'_, '_, '_, '_> {
     /// Reads `len` bytes; fewer if the capture ends.
     fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        if self.progress.stops(self.search) {
+            return Err(io::Error::other("the search was stopped"));
+        }
         let mut bytes = core::mem::take(&mut self.buffer);
         bytes.clear();
         Read::by_ref(&mut self.from).take(len as u64).read_to_end(&mut bytes)?;
