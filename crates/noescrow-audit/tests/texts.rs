@@ -9,48 +9,10 @@
     reason = "a test states what it expects"
 )]
 
-use noescrow_audit::{Audit, Evidence, Field, FindingKind, Kind, Outcome, Profile, Role, Tape, Verdict};
+mod sender;
 
-/// Two random numbers of SHA-256, as a key of the run and as a public value of it.
-const KEY: [u8; 32] = *b"\x2c\xf2\x4d\xba\x5f\xb0\xa3\x0e\x26\xe8\x3b\x2a\xc5\xb9\xe2\x9e\x1b\x16\x1e\x5c\x1f\xa7\x42\x5e\x73\x04\x33\x62\x93\x8b\x98\x24";
-const NONCE: [u8; 12] = [7; 12];
-
-/// A run in which a device sends these texts. Returns the tape, and what the server sees.
-fn sent(texts: &[&[u8]]) -> (Tape, Vec<u8>) {
-    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-    use aws_lc_rs::hmac::{self, HMAC_SHA256};
-    let tape = Tape::in_memory();
-    let alice = tape.device("Alice").unwrap();
-    alice.given("", &KEY);
-    let mut wire = Vec::new();
-    for (number, text) in (0u8..).zip(texts) {
-        let key = hmac::sign(&hmac::Key::new(HMAC_SHA256, &KEY), &[number, b'k']);
-        let label = [number, b'k'];
-        let fields =
-            [(Role::KdfKey, false, &KEY[..]), (Role::Context, false, &label), (Role::KdfOutput, true, key.as_ref())];
-        alice.record("", Kind::Hmac, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
-        let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap());
-        let mut sealed = text.to_vec();
-        aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(NONCE), Aad::from(b""), &mut sealed).unwrap();
-        let (_, tag) = sealed.split_at(text.len());
-        let fields = [
-            (Role::AeadKey, false, key.as_ref()),
-            (Role::Nonce, false, &NONCE),
-            (Role::AssociatedData, false, b""),
-            (Role::Plaintext, false, text),
-            (Role::Tag, true, tag),
-        ];
-        alice.record("", Kind::Seal, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
-        wire.extend(sealed);
-    }
-    (tape, wire)
-}
-
-fn profile() -> Profile {
-    let json = r#"{"format": "noescrow-audit profile", "version": 1, "protocol": "", "kdf": [], "plaintexts": [],
-        "messages": [], "layouts": {}, "stored": "never"}"#;
-    Profile::from_json(json.as_bytes()).unwrap()
-}
+use noescrow_audit::{Audit, Evidence, Field, FindingKind, Kind, Outcome, Role, Tape, Verdict};
+use sender::{KEY, profile, sent};
 
 /// The verdict if one text is sent, and the server has this, with and without a baseline.
 fn verdict(text: &[u8], held: &[u8], known: Option<&[u8]>) -> Verdict {
