@@ -176,6 +176,10 @@ fn main() {
     let (mut of_programs, mut of_others, mut of_people) = (Vec::new(), Vec::new(), Vec::new());
     for (language, folders) in LANGUAGES {
         let sentences = catalogues(Path::new(&locales), folders, language == "en");
+        if sentences.is_empty() {
+            eprintln!("{language}: no catalogues");
+            continue;
+        }
         let [before, later, messages] = thirds(&sentences, |program, _| program);
         let server = Server::new(&before, &later);
         let mut rates = Rates::default();
