@@ -12,7 +12,7 @@ pub const MAX_FINDINGS: usize = 1_000;
 
 /// What an audit does not show. Every verdict states it.
 pub const NOT_SHOWN: [&str; 12] = [
-    "texts that are ordinary language: whole ones of fewer than 45 bits of surprise, parts of fewer than 100 bits, and what the baseline contains",
+    "texts that are ordinary language: whole ones of fewer than 45 bits of surprise, parts of fewer than 100 bits, and what the baseline contains; measured with a baseline, 0.1 % of quotations in seven languages that leaked whole, 60 % of their parts of 32 bytes, at most 2 % of those of 64 bytes (54 % in Russian), and in ten languages 20 % of whole sentences in the words of the server's own software",
     "digests of secrets and texts after the first 65,536, of texts above 1 MiB, of parts of values, and with a salt",
     "values hidden by operations other than the recorded primitives, such as XOR with a mask (except in WebSocket, from a handshake or the beginning of a file or segment on) or a cipher of the server's own",
     "values and fragments of fewer than 16 bytes or of fewer than five distinct ones (short texts are searched for as whole tokens on request), and values spread over places that no decoder joins",

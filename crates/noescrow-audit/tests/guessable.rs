@@ -9,12 +9,12 @@
     reason = "a test states what it expects"
 )]
 
-mod sent;
+mod sender;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use noescrow_audit::{Audit, Evidence, Field, Finding, FindingKind, Kind, Outcome, Role, Tape, Track, Verdict};
-use sent::{profile, sent};
+use sender::{profile, sent};
 
 fn record(device: &Track, kind: Kind, fields: &[(Role, bool, &[u8])]) {
     device.record("", kind, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));

@@ -9,10 +9,10 @@
     reason = "a test states what it expects"
 )]
 
-mod sent;
+mod sender;
 
 use noescrow_audit::{Audit, Evidence, FindingKind, Outcome, Tape, Verdict};
-use sent::{profile, sent};
+use sender::{profile, sent};
 
 /// A run with a short text, a plain one and one of the usual length.
 fn run() -> (Tape, Vec<u8>) {

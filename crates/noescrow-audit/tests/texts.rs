@@ -9,10 +9,10 @@
     reason = "a test states what it expects"
 )]
 
-mod sent;
+mod sender;
 
 use noescrow_audit::{Audit, Evidence, Field, FindingKind, Kind, Outcome, Role, Tape, Verdict};
-use sent::{KEY, profile, sent};
+use sender::{KEY, profile, sent};
 
 /// The verdict if one text is sent, and the server has this, with and without a baseline.
 fn verdict(text: &[u8], held: &[u8], known: Option<&[u8]>) -> Verdict {

@@ -12,6 +12,7 @@
     reason = "a test states what it expects"
 )]
 
+mod classes;
 mod kdf;
 mod layout;
 mod leaks;

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 /// What a device sealed at SN-1.
-struct Stored {
+pub(super) struct Stored {
     head: Vec<u8>,
     state: Vec<u8>,
     key: Vec<u8>,
@@ -38,16 +38,21 @@ impl Stored {
         secrets(self.kind(), self.part(), &self.state)
     }
 
-    /// A ledger of a device that opens the state and does nothing else.
-    fn opened(&self, profile: Profile) -> Ledger {
+    /// The fields of the operation that opens the state.
+    pub(super) fn fields(&self) -> [Field<'_>; 5] {
         let input = |role, bytes| Field { role, is_output: false, bytes };
-        let fields = [
+        [
             input(Role::AeadKey, &self.key[..]),
             input(Role::Nonce, &self.nonce),
             input(Role::AssociatedData, &self.head),
             input(Role::Tag, &self.tag),
             Field { role: Role::Plaintext, is_output: true, bytes: &self.state },
-        ];
+        ]
+    }
+
+    /// A ledger of a device that opens the state and does nothing else.
+    fn opened(&self, profile: Profile) -> Ledger {
+        let fields = self.fields();
         let operation = Operation { participant: 0, step: "SN-2", kind: Kind::Open, fields: &fields };
         let mut ledger = Ledger::new(profile);
         ledger.add_participant("Alice", false);
@@ -128,7 +133,8 @@ fn rarer_states() -> Tape {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
-    let [shared, prekey] = [[1; 32], [2; 32]];
+    // Of many distinct bytes: a key of one repeated byte is not searched for.
+    let [shared, prekey] = [1, 2].map(|seed| core::array::from_fn(|at| (151 * at + seed) as u8));
     let public = bob.dh_public(&Secret::new(prekey));
     let mut alice: Session = hazmat::initiator(alice, &Secret::new(shared), &public, b"").unwrap();
     let mut bob: Session = hazmat::responder(bob, &Secret::new(shared), Secret::new(prekey), b"");
@@ -183,7 +189,7 @@ fn rows() -> Tape {
     tape
 }
 
-fn all_states() -> Vec<Stored> {
+pub(super) fn all_states() -> Vec<Stored> {
     [conversation(), rarer_states(), rows(), messengers::Talk::at_length().tape]
         .iter()
         .flat_map(|tape| stored_on(tape).0)
