@@ -20,6 +20,7 @@ mod dumps;
 mod encode;
 mod fragments;
 mod groups;
+mod lines;
 mod marks;
 mod names;
 mod network;
