@@ -166,3 +166,73 @@ fn sources_logs_and_json_are_decoded_little() {
         assert!(decoded * 2 < text.len() as u64, "{decoded} of {}", text.len());
     }
 }
+
+/// Lines of logs: what is before and after a value. `#` stands for the number of the line, `@` for one that varies.
+const LOGS: [(&str, &str); 6] = [
+    ("2026-11-28T10:00:#Z key[#]=", "\n"),
+    ("2026-11-28 10:00:#.@ DEBUG [worker-@] key[#] = ", ";\n"),
+    ("Nov 28 10:00:# host app[@]: byte # is ", " of 32\n"),
+    ("[28/Nov/2026:10:00:# +0000] \"GET /keys/#?nonce=@\" state ", " 200 @\n"),
+    (
+        "10:00:# [main] c.e.Crypto@a@ - this is a message of a server which is long and has few numbers - value: ",
+        "\r\n",
+    ),
+    ("<@>1 2026-11-28T10:00:#.@Z host app - k=", " t=@ us\n"),
+];
+
+fn log(values: &[String], (before, after): (&str, &str), seed: u64) -> Vec<u8> {
+    let mut out = String::from("2026-11-28T09:59:59Z start of 1 test\n");
+    for (number, value) in values.iter().enumerate() {
+        let other = random(seed + 1_000 + number as u64, 2);
+        let other = u16::from_le_bytes([other[0], other[1]]).to_string();
+        let fill = |part: &str| part.replace('#', &number.to_string()).replace('@', &other);
+        out += &format!("{}{value}{}", fill(before), fill(after));
+    }
+    out.into_bytes()
+}
+
+#[test]
+fn numbers_at_one_place_of_each_line_of_a_log_are_found() {
+    let u64_of = |chunk: &[u8]| u64::from_le_bytes(chunk.try_into().unwrap());
+    let u32_of = |chunk: &[u8]| u32::from_be_bytes(chunk.try_into().unwrap());
+    type Values<'a> = &'a dyn Fn(&[u8]) -> Vec<String>;
+    let of_bytes = |write: fn(&u8) -> String| move |key: &[u8]| key.iter().map(write).collect::<Vec<_>>();
+    let ways: [(&str, Values<'_>); 8] = [
+        ("decimal", &of_bytes(|byte| byte.to_string())),
+        ("signed", &of_bytes(|byte| (*byte as i8).to_string())),
+        ("0x", &of_bytes(|byte| format!("{byte:#04x}"))),
+        ("hexadecimal", &of_bytes(|byte| format!("{byte:02x}"))),
+        ("u64", &|key| key.chunks(8).map(|chunk| u64_of(chunk).to_string()).collect()),
+        ("i64", &|key| key.chunks(8).map(|chunk| (u64_of(chunk) as i64).to_string()).collect()),
+        ("u64, hexadecimal", &|key| key.chunks(8).map(|chunk| format!("{:#018x}", u64_of(chunk))).collect()),
+        ("u32", &|key| key.chunks(4).map(|chunk| u32_of(chunk).to_string()).collect()),
+    ];
+    let mut failures = Vec::new();
+    for (name, values) in ways {
+        for layout in LOGS {
+            for seed in 0..20 {
+                let key = random(seed, 32);
+                let evidence = log(&values(&key), layout, seed);
+                let found = |from: usize, len: usize| {
+                    let needle = [&key[from..from + len], &random(999, 16)[len.min(16)..]].concat();
+                    search(&evidence, &index_of(&[&needle])).hits.iter().any(|hit| hit.whole)
+                };
+                if !found(0, 32) || !found(8, 16) || found(8, 15) {
+                    failures.push((name, layout.0, seed, found(0, 32), found(8, 16), found(8, 15)));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}: {:#?}", failures.len(), &failures[..failures.len().min(20)]);
+}
+
+/// The control: at another place in every other line, they are no column.
+#[test]
+fn numbers_at_several_places_of_lines_are_not_found() {
+    let key = random(3, 32);
+    let evidence: String = (0..)
+        .zip(&key)
+        .map(|(n, byte)| format!("2026-11-28T10:00:{n:02}Z 7 key={byte}{}\n", if n % 2 == 0 { "" } else { " 17 9" }))
+        .collect();
+    assert!(search(evidence.as_bytes(), &index_of(&[&key])).hits.is_empty());
+}

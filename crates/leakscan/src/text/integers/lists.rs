@@ -9,6 +9,7 @@ use super::super::super::collected::Collected;
 use super::super::super::decode::numerals::{self, Decimal, Integer};
 use super::super::super::encoding::Encoding;
 use super::super::super::sink::Sink;
+use super::columns::Columns;
 use super::words::{MAX_GAP, Token};
 
 /// Bytes of a fragment.
@@ -59,6 +60,7 @@ pub(super) struct Lists {
     numbers: Vec<Number>,
     column: Vec<Number>,
     steps: Vec<Step>,
+    columns: Columns,
 }
 
 /// The longest rows of words that may be of each form.
@@ -125,7 +127,7 @@ impl Rows {
 }
 
 impl Lists {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             decimal: Collected::new(Encoding::Integers),
             hexadecimal: Collected::new(Encoding::HexIntegers),
@@ -133,6 +135,7 @@ impl Lists {
             numbers: Vec::new(),
             column: Vec::new(),
             steps: Vec::new(),
+            columns: Columns::default(),
         }
     }
 
@@ -144,8 +147,18 @@ impl Lists {
 
     /// Adds the lists in a sequence of tokens.
     pub(super) fn add(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
-        self.add_decimal(sink, bytes, tokens);
-        self.add_hexadecimal(sink, bytes, tokens);
+        self.add_list(sink, bytes, tokens, MAX_GAP);
+        let mut columns = core::mem::take(&mut self.columns);
+        for column in columns.of(tokens) {
+            self.add_list(sink, bytes, column, usize::MAX);
+        }
+        self.columns = columns;
+    }
+
+    /// Adds the lists in a sequence of tokens of which two may be so far from each other.
+    fn add_list(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
+        self.add_decimal(sink, bytes, tokens, max_gap);
+        self.add_hexadecimal(sink, bytes, tokens, max_gap);
         let words = Words::of(tokens);
         if words.short_hex >= FRAGMENT {
             let short = |token: &Token, word: &[u8]| if token.len <= 2 { numerals::digits(word, 16) } else { None };
@@ -171,10 +184,10 @@ impl Lists {
     }
 
     /// Adds the decimal lists. Words that are no decimal numerals may be between their numbers.
-    fn add_decimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+    fn add_decimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
         let mut end = 0;
         for token in tokens.iter().filter(|token| token.digits > 0) {
-            if token.start().saturating_sub(end) > MAX_GAP {
+            if token.start().saturating_sub(end) > max_gap {
                 self.finish(sink, Encoding::Integers);
             }
             end = token.end();
@@ -188,7 +201,7 @@ impl Lists {
     }
 
     /// Adds the lists of hexadecimal numerals whose radix is written. Anything else may be between their numbers.
-    fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+    fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
         let mut end = 0;
         // Decimal digits have their radix before them, if anywhere.
         let is_plain = |token: &&Token| {
@@ -197,7 +210,7 @@ impl Lists {
         };
         for token in tokens.iter().filter(|token| !is_plain(token)) {
             let Some(integer) = numerals::hexadecimal(bytes, token.start(), token.len.into()) else { continue };
-            if token.start().saturating_sub(end) > MAX_GAP {
+            if token.start().saturating_sub(end) > max_gap {
                 self.finish(sink, Encoding::HexIntegers);
             }
             end = token.end();

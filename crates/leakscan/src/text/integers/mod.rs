@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! words.rs      words that may be numerals, in sequences
-//! lists.rs      lists of integers
+//! lists.rs      lists of integers (columns.rs: those at one place of each line)
 //! dumps.rs      dumps of memory (records.rs: in the records of Intel HEX and S-records)
 //! ```
 
+mod columns;
 mod dumps;
 mod lists;
 mod records;
