@@ -24,6 +24,7 @@ mod lines;
 mod marks;
 mod names;
 mod network;
+mod numerals;
 mod process;
 mod properties;
 mod silent;
