@@ -24,6 +24,10 @@ pub fn escape(text: &[u8]) -> Option<(u8, usize)> {
             let is_closed = digits.get(len) == Some(&b'}');
             is_closed.then(|| Some((code_point(digits.get(..len)?)?, len.saturating_add(4))))?
         }
+        // A byte that is no UTF-8, as Python reads it.
+        [b'\\', b'u', b'd' | b'D', b'c' | b'C', high, low, ..] if (8..16).contains(&hex::value(high)) => {
+            Some((code_point(&[high, low])?, 6))
+        }
         [b'\\', b'u', a, b, c, d, ..] => Some((code_point(&[a, b, c, d])?, 6)),
         [b'\\', high @ b'0'..=b'3', middle, low, ..] if digit(middle).is_some() && digit(low).is_some() => {
             Some(((high & 7) << 6 | digit(middle)? << 3 | digit(low)?, 4))
@@ -46,13 +50,33 @@ fn decimal(text: &[u8]) -> Option<(u8, usize)> {
 
 /// The length of the escape at the beginning of a text, of any kind.
 pub fn len(text: &[u8]) -> Option<usize> {
-    escape(text).or_else(|| decimal(text)).map(|(_, len)| len)
+    escape(text).or_else(|| decimal(text)).or_else(|| css(text)).map(|(_, len)| len)
 }
 
 /// Whether some text begins with an escape that is decimal and cannot be octal.
 pub fn is_decimal(text: &[u8]) -> bool {
     let is_high = |digit: &u8| matches!(digit, b'8' | b'9');
     decimal(text).is_some() && text.iter().skip(1).take(3).take_while(|byte| byte.is_ascii_digit()).any(is_high)
+}
+
+/// The byte of an escape of CSS and its length: up to six hexadecimal digits, and a space that ends them.
+fn css(text: &[u8]) -> Option<(u8, usize)> {
+    let Some((b'\\', rest)) = text.split_first() else { return None };
+    let count = rest.iter().take(6).take_while(|&&byte| hex::value(byte) < 16).count();
+    let byte = code_point(rest.get(..count)?)?;
+    let end = matches!(rest.get(count), Some(b' ' | b'\t' | b'\n'));
+    Some((byte, count.saturating_add(1).saturating_add(end.into())))
+}
+
+/// Whether some text begins with an escape of CSS: with six digits, or one or two and a space.
+pub fn is_css(text: &[u8]) -> bool {
+    matches!(css(text), Some((_, len @ (3 | 4))) if text.get(len.saturating_sub(1)) == Some(&b' '))
+        || text.starts_with(b"\\0000") && matches!(css(text), Some((_, 7 | 8)))
+}
+
+/// A symbol of text with escapes of CSS. See [`super::symbols::Symbol`].
+pub fn css_symbol(text: &[u8]) -> Option<(u8, usize)> {
+    css(text).or_else(|| symbol(text))
 }
 
 /// A symbol of text with decimal escapes. See [`super::symbols::Symbol`].

@@ -74,6 +74,18 @@ fn begins_prefix(text: &[u8], at: usize) -> bool {
     matches!(text.get(at..), Some([b'0', b'x' | b'X', digit, ..]) if value(*digit) < 16)
 }
 
+/// Whether some bytes are what may separate two digits.
+pub(crate) fn is_separator(mut gap: &[u8]) -> bool {
+    while !gap.is_empty() {
+        let len = separator(gap);
+        if len == 0 {
+            return false;
+        }
+        gap = gap.get(len..).unwrap_or_default();
+    }
+    true
+}
+
 /// The length of what may separate two digits: one of ` :-,`, white space, a prefix.
 fn separator(text: &[u8]) -> usize {
     match *text {

@@ -85,6 +85,15 @@ pub static BASE36: [Alphabet; 1] = [Alphabet::new(b"0123456789abcdefghijklmnopqr
 /// Decimal digits.
 pub static DECIMAL: [Alphabet; 1] = [Alphabet::new(b"0123456789", false)];
 
+/// Replaces a number by its two's complement, the highest byte first.
+pub fn negate(number: &mut [u8]) {
+    let mut carries = true;
+    for byte in number.iter_mut().rev() {
+        *byte = if carries { byte.wrapping_neg() } else { !*byte };
+        carries = carries && *byte == 0;
+    }
+}
+
 /// Appends the bytes of the number that `symbols` are, the highest first. `limbs` is a buffer. Returns false if a symbol
 /// is not in the alphabet, or if there are too many.
 pub fn decode(symbols: &[u8], alphabet: &Alphabet, limbs: &mut Vec<u64>, out: &mut Vec<u8>) -> bool {

@@ -37,6 +37,8 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     let mut lone = EscapedRuns::new(sink, Encoding::Escapes, AnySymbol::Byte(escapes::symbol), escapes::byte_of).lone();
     let decimal = AnySymbol::Byte(escapes::decimal_symbol);
     let mut decimal = EscapedRuns::new(sink, Encoding::Escapes, decimal, |_, at| at);
+    let css = AnySymbol::Byte(escapes::css_symbol);
+    let mut css = EscapedRuns::new(sink, Encoding::Escapes, css, |_, at| at);
     let places = prefilter.escapes.iter().map(|&at| at as usize);
     let mut all = places.filter_map(|at| Some((at, at.saturating_add(escapes::len(bytes.get(at..)?)?)))).peekable();
     while let Some((first, mut last)) = all.next() {
@@ -44,11 +46,13 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
         let from = first.saturating_sub(CONTEXT);
         let alone = last;
         let mut is_decimal = escapes::is_decimal(bytes.get(first..).unwrap_or_default());
+        let mut is_css = escapes::is_css(bytes.get(first..).unwrap_or_default());
         while let Some((at, end)) = all.next_if(|(at, _)| *at < last.saturating_add(CONTEXT)) {
             if at >= last {
                 last = end;
             }
             is_decimal = is_decimal || escapes::is_decimal(bytes.get(at..).unwrap_or_default());
+            is_css = is_css || escapes::is_css(bytes.get(at..).unwrap_or_default());
         }
         let run = from..last.saturating_add(CONTEXT).min(bytes.len());
         if last == alone && !prefilter.has_stream(&(from..last)) && is_lone(bytes, first) {
@@ -62,8 +66,12 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
             if is_decimal {
                 decimal.add(sink, run, from, |text, out| _ = symbols::decode(escapes::decimal_symbol, text, out));
             }
+            if is_css {
+                css.add(sink, run, from, |text, out| _ = symbols::decode(escapes::css_symbol, text, out));
+            }
         }
     }
+    css.finish(sink);
     lone.finish(sink);
     decimal.finish(sink);
     runs.finish(sink);

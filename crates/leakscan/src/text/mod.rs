@@ -7,6 +7,7 @@
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
 //! marks.rs     the same with other marks: quoted-printable, syslog's escapes, caret notation, forms
 //! groups.rs    base85, base45, uuencode
+//! joined.rs    hexadecimal, Base64 and escapes over lines with other bytes between them
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
 //! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
 //! batch.rs     short decoded runs, collected and handed on together
@@ -17,6 +18,7 @@ mod characters;
 mod escaped;
 mod groups;
 mod integers;
+mod joined;
 mod marks;
 mod runs;
 mod tokens;
@@ -35,4 +37,5 @@ pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     characters::decode(sink, bytes, prefilter);
     marks::decode(sink, bytes, prefilter);
     groups::decode(sink, bytes, prefilter);
+    joined::decode(sink, bytes, prefilter);
 }

@@ -33,6 +33,8 @@ const PLUS_IN: usize = 256;
 const LONG_NUMBER: usize = 128;
 /// Letters in which at least one digit is expected: base32 without one in so many has probability 2^-19.
 const DIGIT_IN: usize = 64;
+/// Bits of a fragment.
+const MIN_BITS: usize = 128;
 
 /// The origin of decoded bytes.
 pub(super) enum Origin {
@@ -124,6 +126,8 @@ pub(super) struct Tokens {
     /// With the alphabets of each encoding.
     numbers: [(Collected, &'static [radix::Alphabet]); 4],
     limbs: Vec<u64>,
+    /// One string of bits.
+    bits: Collected,
 }
 
 /// What the symbols of a token are.
@@ -172,6 +176,7 @@ impl Tokens {
                 (Collected::new(Encoding::Base62), &radix::BASE62),
             ],
             limbs: Vec::new(),
+            bits: Collected::new(Encoding::Integers),
         }
     }
 
@@ -197,6 +202,9 @@ impl Tokens {
         for piece in pieces(run, symbols.len() == run.len()) {
             let Some((these, rest)) = symbols.split_at_checked(piece.len()) else { break };
             symbols = rest;
+            if these.len() >= MIN_BITS {
+                self.add_bits(sink, these, text.start.saturating_add(piece.start), bytes);
+            }
             // Lines of Base64 have one length.
             if !is_data || last_len.replace(piece.len()).is_some_and(|last| last != piece.len()) {
                 let is_data = is_data && has_plus(run.get(piece.clone()).unwrap_or_default());
@@ -211,6 +219,7 @@ impl Tokens {
     /// Hands all tokens to the sink.
     pub(super) fn flush(&mut self, sink: &mut impl Sink, bytes: &[u8]) {
         self.base32.flush(sink, bytes);
+        self.bits.flush(sink, bytes);
         for (collected, _) in &mut self.numbers {
             collected.flush(sink, bytes);
         }
@@ -227,13 +236,14 @@ impl Tokens {
         for token in symbols.split(|&symbol| symbol >= MARKS) {
             let is_most = token.len().saturating_mul(2) >= symbols.len();
             if (MIN_SYMBOLS..=radix::MAX_SYMBOLS).contains(&token.len()) && (is_most || !is_data) {
-                self.add_token(sink, token, start.saturating_add(at));
+                self.add_token(sink, token, start.saturating_add(at), at > 0);
             }
             at = at.saturating_add(token.len()).saturating_add(1);
         }
     }
 
-    fn add_token(&mut self, sink: &impl Sink, symbols: &[u8], start: usize) {
+    /// `is_signed`: a minus is before it, or a plus.
+    fn add_token(&mut self, sink: &impl Sink, symbols: &[u8], start: usize, is_signed: bool) {
         let kinds = Kinds::of(symbols);
         let range = start..start.saturating_add(symbols.len());
         let is_varied = |base: u32| symbols.len() < LONG_NUMBER || kinds.distinct >= base / 2;
@@ -265,12 +275,47 @@ impl Tokens {
                 for alphabet in *alphabets {
                     let decode = |out: &mut Vec<u8>| _ = radix::decode(symbols, alphabet, limbs, out);
                     collected.add(decode, |len| Origin::Number { token: token.clone(), len, zeros: radix::ZEROS });
+                    if is_signed && collected.encoding == Encoding::Decimal {
+                        let decode = |out: &mut Vec<u8>| {
+                            let start = out.len();
+                            radix::decode(symbols, alphabet, limbs, out);
+                            radix::negate(out.get_mut(start..).unwrap_or_default());
+                        };
+                        collected.add(decode, |len| Origin::Number { token: token.clone(), len, zeros: radix::ZEROS });
+                    }
                 }
             }
             if collected.encoding == Encoding::Base58 {
                 let decode = |out: &mut Vec<u8>| radix::decode_blocks(symbols, out);
                 collected.add(decode, |len| Origin::Number { token: range.clone(), len, zeros: 0 });
             }
+        }
+    }
+
+    /// Reads the strings of at least 128 digits zero and one, at each alignment.
+    fn add_bits(&mut self, sink: &mut impl Sink, symbols: &[u8], start: usize, bytes: &[u8]) {
+        let is_bit = |symbol: &u8| symbol.wrapping_sub(DIGITS.start) < 2;
+        // Each such string covers a chunk whole.
+        let is_whole = |chunk: &[u8; MIN_BITS / 2]| chunk.first().is_some_and(is_bit) && chunk.iter().all(is_bit);
+        if !sink.wants(Encoding::Integers) || !symbols.as_chunks().0.iter().any(is_whole) {
+            return;
+        }
+        let mut at = start;
+        for part in symbols.split(|symbol| !is_bit(symbol)) {
+            for alignment in 0..8 {
+                let bits = part.get(alignment..).unwrap_or_default();
+                let decode = |out: &mut Vec<u8>| {
+                    out.extend(
+                        bits.as_chunks::<8>().0.iter().map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | bit & 1)),
+                    );
+                };
+                let place = at.saturating_add(alignment);
+                self.bits.add(decode, |_| Origin::Groups { start: place, bytes: 1, symbols: 8 });
+            }
+            at = at.saturating_add(part.len()).saturating_add(1);
+        }
+        if self.bits.len() >= BATCH_LEN {
+            self.bits.flush(sink, bytes);
         }
     }
 

@@ -6,9 +6,11 @@
 //! characters of a text, of which some are no bytes, is also read as that.
 
 use super::super::super::collected::Collected;
+use super::super::super::decode::hex;
 use super::super::super::decode::numerals::{self, Decimal, Integer};
 use super::super::super::encoding::Encoding;
 use super::super::super::sink::Sink;
+use super::columns::Columns;
 use super::words::{MAX_GAP, Token};
 
 /// Bytes of a fragment.
@@ -21,6 +23,11 @@ const MAX_COLUMNS: usize = 4;
 const COUNTED_ROWS: usize = 4;
 /// Rows after which a column is constant, or holds no bytes: in tables of numbers, fewer often are.
 const STEADY_ROWS: usize = 12;
+
+/// Whether so many hexadecimal digits may be a group of bytes, of at least two.
+const fn may_be_group(len: u8) -> bool {
+    matches!(len, 4 | 6 | 8 | 10 | 12 | 14 | 16)
+}
 
 /// A number of a list, and the index of its first character.
 #[derive(Clone, Copy)]
@@ -59,6 +66,7 @@ pub(super) struct Lists {
     numbers: Vec<Number>,
     column: Vec<Number>,
     steps: Vec<Step>,
+    columns: Columns,
 }
 
 /// The longest rows of words that may be of each form.
@@ -79,7 +87,7 @@ impl Words {
             let (len, is_hex, is_numeral) = (token.len, token.is_hex(), token.digits > 0);
             let are = [
                 is_hex && len <= 2,
-                is_hex && matches!(len, 4 | 8 | 16),
+                is_hex && may_be_group(len),
                 is_numeral && len <= 4 || len > 2 && token.digits == 1,
                 is_numeral && len == 3,
                 is_numeral && len == 6,
@@ -125,7 +133,7 @@ impl Rows {
 }
 
 impl Lists {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             decimal: Collected::new(Encoding::Integers),
             hexadecimal: Collected::new(Encoding::HexIntegers),
@@ -133,6 +141,7 @@ impl Lists {
             numbers: Vec::new(),
             column: Vec::new(),
             steps: Vec::new(),
+            columns: Columns::default(),
         }
     }
 
@@ -144,8 +153,18 @@ impl Lists {
 
     /// Adds the lists in a sequence of tokens.
     pub(super) fn add(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
-        self.add_decimal(sink, bytes, tokens);
-        self.add_hexadecimal(sink, bytes, tokens);
+        self.add_list(sink, bytes, tokens, MAX_GAP);
+        let mut columns = core::mem::take(&mut self.columns);
+        for column in columns.of(tokens) {
+            self.add_list(sink, bytes, column, usize::MAX);
+        }
+        self.columns = columns;
+    }
+
+    /// Adds the lists in a sequence of tokens of which two may be so far from each other.
+    pub(super) fn add_list(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
+        self.add_decimal(sink, bytes, tokens, max_gap);
+        self.add_hexadecimal(sink, bytes, tokens, max_gap);
         let words = Words::of(tokens);
         if words.short_hex >= FRAGMENT {
             let short = |token: &Token, word: &[u8]| if token.len <= 2 { numerals::digits(word, 16) } else { None };
@@ -170,11 +189,21 @@ impl Lists {
         }
     }
 
+    /// Appends a number to the list.
+    pub(super) fn push_integer(&mut self, integer: Integer, at: usize) {
+        self.numbers.push(Number::new(integer, at));
+    }
+
+    /// Ends a list of such numbers.
+    pub(super) fn end_list(&mut self, sink: &mut impl Sink) {
+        self.finish(sink, Encoding::Integers);
+    }
+
     /// Adds the decimal lists. Words that are no decimal numerals may be between their numbers.
-    fn add_decimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+    fn add_decimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
         let mut end = 0;
         for token in tokens.iter().filter(|token| token.digits > 0) {
-            if token.start().saturating_sub(end) > MAX_GAP {
+            if token.start().saturating_sub(end) > max_gap {
                 self.finish(sink, Encoding::Integers);
             }
             end = token.end();
@@ -188,7 +217,7 @@ impl Lists {
     }
 
     /// Adds the lists of hexadecimal numerals whose radix is written. Anything else may be between their numbers.
-    fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+    fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token], max_gap: usize) {
         let mut end = 0;
         // Decimal digits have their radix before them, if anywhere.
         let is_plain = |token: &&Token| {
@@ -197,7 +226,7 @@ impl Lists {
         };
         for token in tokens.iter().filter(|token| !is_plain(token)) {
             let Some(integer) = numerals::hexadecimal(bytes, token.start(), token.len.into()) else { continue };
-            if token.start().saturating_sub(end) > MAX_GAP {
+            if token.start().saturating_sub(end) > max_gap {
                 self.finish(sink, Encoding::HexIntegers);
             }
             end = token.end();
@@ -227,21 +256,28 @@ impl Lists {
         self.finish(sink, encoding);
     }
 
-    /// Adds the lists of hexadecimal integers of a fixed length, in the byte order in which hexadecimal text is not.
+    /// Adds the lists of hexadecimal groups of a fixed length: in the byte order in which hexadecimal text is not, and in
+    /// the other one if what is between two is no separator of hexadecimal text.
     fn add_hex_words(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
         for words in tokens.chunk_by(|one, next| one.len == next.len && one.is_hex() && next.is_hex()) {
-            let Some(len) = words.first().map(|word| usize::from(word.len)).filter(|len| matches!(len, 4 | 8 | 16))
-            else {
-                continue;
-            };
+            let Some(word) = words.first().filter(|word| may_be_group(word.len)) else { continue };
+            let (len, is_integer) = (usize::from(word.len), matches!(word.len, 4 | 8 | 16));
             if words.len().saturating_mul(len) < 2 * FRAGMENT {
                 continue;
             }
-            self.wide.begin(sink);
-            for token in words {
-                let value = bytes.get(token.start()..token.end()).and_then(|word| numerals::digits(word, 16));
-                for byte in value.unwrap_or_default().to_le_bytes().iter().take(len / 2) {
-                    self.wide.push(*byte, token.start());
+            let is_separated = |pair: &[Token]| match pair {
+                [one, next] => bytes.get(one.end()..next.start()).is_some_and(|gap| !hex::is_separator(gap)),
+                _ => false,
+            };
+            let is_other = words.windows(2).any(is_separated);
+            for (is_little, _) in [(true, is_integer), (false, is_other)].into_iter().filter(|(_, is_read)| *is_read) {
+                self.wide.begin(sink);
+                for token in words {
+                    let digits = bytes.get(token.start()..token.end()).unwrap_or_default();
+                    let value = numerals::digits(digits, 16).unwrap_or_default().to_le_bytes();
+                    let value = value.get(..len / 2).unwrap_or_default();
+                    let mut push = |byte: &u8| self.wide.push(*byte, token.start());
+                    if is_little { value.iter().for_each(&mut push) } else { value.iter().rev().for_each(&mut push) }
                 }
             }
         }

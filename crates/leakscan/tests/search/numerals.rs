@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Numbers and bytes in the notations of programs: groups, separators, exponents, quotes, columns.
+
+use super::{index_of, random, search};
+use data_encoding::HEXLOWER;
+use leakscan::{Encoding, FRAGMENT};
+
+/// Keys of each test.
+const KEYS: u64 = 12;
+
+type Write = fn(&[u8]) -> String;
+
+/// The fragments of each key are found, and shorter ones are not.
+#[track_caller]
+fn assert_fragments(name: &str, encoding: Encoding, write: Write) {
+    let mut missed = Vec::new();
+    for seed in 0..KEYS {
+        let key = random(seed, 32);
+        let evidence = format!("2026-11-28 value = {}\nnext: 1\n", write(&key));
+        for (from, len) in [(0, 32), (0, 16), (8, 16), (16, 16), (8, 15)] {
+            let needle = [&key[from..from + len], &random(999, FRAGMENT)[len.min(FRAGMENT)..]].concat();
+            let hits = search(evidence.as_bytes(), &index_of(&[&needle])).hits;
+            if hits.iter().any(|hit| hit.whole && hit.encoding[0] == encoding) != (len >= FRAGMENT) {
+                missed.push((seed, from, len, hits));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{name}: {} {:?}\n{}", missed.len(), missed.first(), write(&random(0, 32)));
+}
+
+fn list(bytes: &[u8], separator: &str, write: impl Fn(&u8) -> String) -> String {
+    bytes.iter().map(write).collect::<Vec<_>>().join(separator)
+}
+
+fn groups(bytes: &[u8], len: usize, separator: &str) -> String {
+    bytes.chunks(len).map(|group| HEXLOWER.encode(group)).collect::<Vec<_>>().join(separator)
+}
+
+#[test]
+fn hexadecimal_groups_are_found_with_other_separators() {
+    assert_fragments("points", Encoding::WideIntegers, |key| groups(key, 2, "."));
+    assert_fragments("underscores", Encoding::WideIntegers, |key| groups(key, 4, "_"));
+    assert_fragments("bars", Encoding::WideIntegers, |key| groups(key, 8, " | "));
+    assert_fragments("slashes", Encoding::WideIntegers, |key| groups(key, 4, "/"));
+    assert_fragments("semicolons", Encoding::WideIntegers, |key| groups(key, 2, "; "));
+}
+
+/// The control: groups of several lengths are none.
+#[test]
+fn hexadecimal_groups_of_several_lengths_are_not_joined() {
+    let key = random(1, 32);
+    let text = key.chunks(4).enumerate().map(|(n, group)| groups(group, if n % 2 == 0 { 4 } else { 2 }, "_"));
+    let text = text.collect::<Vec<_>>().join("_");
+    assert!(search(text.as_bytes(), &index_of(&[&key])).hits.is_empty());
+}
+
+#[test]
+fn numbers_beside_characters_are_found() {
+    // As gdb prints an array of `unsigned char`.
+    assert_fragments("gdb", Encoding::Integers, |key| {
+        let escape = |byte: &u8| match byte {
+            b'\'' => "39 '\\''".to_owned(),
+            b' '..=b'~' => format!("{byte} '{}'", char::from(*byte)),
+            b'\n' => "10 '\\n'".to_owned(),
+            _ => format!("{byte} '\\{byte:03o}'"),
+        };
+        format!("{{{}}}", list(key, ", ", escape))
+    });
+}
+
+#[test]
+fn numbers_with_an_exponent_are_found() {
+    assert_fragments("%e", Encoding::Integers, |key| {
+        list(key, " ", |byte| {
+            let exponent = if *byte >= 100 { 2 } else { usize::from(*byte >= 10) };
+            format!("{:.6}e+{exponent:02}", f64::from(*byte) / 10f64.powi(exponent as i32))
+        })
+    });
+    assert_fragments("%E", Encoding::Integers, |key| {
+        list(key, ",\n", |byte| {
+            let signed = *byte as i8;
+            let exponent = i32::from(signed.unsigned_abs() >= 10) + i32::from(signed.unsigned_abs() >= 100);
+            format!("{:.8}E+{exponent:03}", f64::from(signed) / 10f64.powi(exponent))
+        })
+    });
+}
+
+#[test]
+fn bytes_as_surrogates_are_found() {
+    assert_fragments("surrogates", Encoding::Escapes, |key| {
+        key.iter()
+            .map(|byte| if *byte < 0x80 { format!("\\x{byte:02x}") } else { format!("\\udc{byte:02x}") })
+            .collect()
+    });
+}
+
+#[test]
+fn escapes_of_css_are_found() {
+    assert_fragments("six digits", Encoding::Escapes, |key| list(key, "", |byte| format!("\\{byte:06x}")));
+    assert_fragments("a space", Encoding::Escapes, |key| list(key, "", |byte| format!("\\{byte:x} ")));
+}
+
+#[test]
+fn one_string_of_bits_is_found() {
+    assert_fragments("bits", Encoding::Integers, |key| list(key, "", |byte| format!("{byte:08b}")));
+    assert_fragments("after bits", Encoding::Integers, |key| {
+        format!("\n101{}\nend", list(key, "", |byte| format!("{byte:08b}")))
+    });
+}
+
+/// A column of `od -c`.
+fn cell(byte: &u8) -> String {
+    match byte {
+        0 => "  \\0".to_owned(),
+        7..=13 => format!("  \\{}", char::from(b"abtnvfr"[usize::from(byte - 7)])),
+        b' '..=b'~' => format!("   {}", char::from(*byte)),
+        _ => format!(" {byte:03o}"),
+    }
+}
+
+#[test]
+fn columns_of_characters_are_found() {
+    assert_fragments("od -c", Encoding::Dump, |key| {
+        let bytes = [b"before \\ ", key].concat();
+        let line = |(number, line): (usize, &[u8])| format!("\n{:07o}{}", number * 16, list(line, "", cell));
+        bytes.chunks(16).enumerate().map(line).collect()
+    });
+    assert_fragments("hexdump -c", Encoding::Dump, |key| {
+        let line = |(number, line): (usize, &[u8])| format!("\n{:07x}{}  ", number * 16, list(line, "", cell));
+        key.chunks(16).enumerate().map(line).collect()
+    });
+}
+
+/// The whole number of a key, the highest byte first.
+fn decimal(key: &[u8]) -> String {
+    let mut digits = vec![0u8];
+    for &byte in key {
+        let mut carry = u32::from(byte);
+        for digit in &mut digits {
+            carry += u32::from(*digit) * 256;
+            (*digit, carry) = ((carry % 10) as u8, carry / 10);
+        }
+        while carry > 0 {
+            digits.push((carry % 10) as u8);
+            carry /= 10;
+        }
+    }
+    digits.iter().rev().map(|digit| char::from(b'0' + digit)).collect()
+}
+
+#[test]
+fn whole_numbers_with_separators_or_a_sign_are_found() {
+    assert_eq!(decimal(&[1, 0, 1]), "65537");
+    for seed in 0..40 {
+        let key = [&[0x95][..], &random(seed, 31)].concat();
+        let index = index_of(&[&key]);
+        let is_found = |text: &str| {
+            let is_it = |hit: &leakscan::Hit| hit.whole && hit.encoding[0] == Encoding::Decimal;
+            search(format!("n = {text}\n").as_bytes(), &index).hits.iter().any(is_it)
+        };
+        let digits = decimal(&key);
+        let grouped = |separator: &str| {
+            let first = digits.len() % 3;
+            let mut groups = vec![&digits[..first]];
+            groups.extend(digits.as_bytes()[first..].chunks(3).map(|group| std::str::from_utf8(group).unwrap()));
+            groups.retain(|group| !group.is_empty());
+            groups.join(separator)
+        };
+        for separator in [",", ".", "_", "'", " "] {
+            assert!(is_found(&grouped(separator)), "{seed} {}", grouped(separator));
+        }
+        // The key as a negative number.
+        let mut negated = key.clone();
+        let mut carry = true;
+        for byte in negated.iter_mut().rev() {
+            *byte = if carry { byte.wrapping_neg() } else { !*byte };
+            carry = carry && *byte == 0;
+        }
+        assert!(is_found(&format!("-{}", decimal(&negated))), "{seed}");
+        // Controls: without the sign, and with two separators.
+        assert!(!is_found(&decimal(&negated)), "{seed}");
+        assert!(!is_found(&grouped(",").replacen(',', "_", 9)), "{seed}");
+    }
+}
+
+#[test]
+fn uuids_in_the_byte_order_of_windows_are_found() {
+    for seed in 0..KEYS {
+        let key = random(seed, 32);
+        let guid = |bytes: &[u8]| {
+            let little = |bytes: &[u8]| HEXLOWER.encode(&bytes.iter().rev().copied().collect::<Vec<_>>());
+            let [one, two, three] = [0..4, 4..6, 6..8].map(|range| little(&bytes[range]));
+            format!("{one}-{two}-{three}-{}-{}", HEXLOWER.encode(&bytes[8..10]), HEXLOWER.encode(&bytes[10..]))
+        };
+        for (before, between, after) in [("\"id\": \"", "\", \"", "\""), ("{", "}\n{", "}"), ("Id=", " Key=", "\n")] {
+            let text = [before, &guid(&key[..16]), between, &guid(&key[16..]), after].concat();
+            let hits = search(text.as_bytes(), &index_of(&[&key])).hits;
+            assert!(hits.iter().any(|hit| hit.whole), "{text}: {hits:?}");
+            // The control: with another separator, they are none.
+            let hits = search(text.replace('-', "+").as_bytes(), &index_of(&[&key])).hits;
+            assert!(hits.is_empty(), "{hits:?}");
+        }
+    }
+}
