@@ -2,20 +2,13 @@
 //! The ways in which a value is missed, each with its reason. Section 8 of the audit's document refers to them.
 
 const LINES: &str = "lines are not joined";
-const NUMBERS: &str = "numbers with other numbers between them are not joined";
 const DIGITS: &str = "a number of so many digits is read in decimal and hexadecimal alone";
 const ARRAY: &str = "this array of integers is not decoded";
 const HEADER: &str = "nothing says that a compressed stream begins there";
 const WORDS: &str = "words whose bytes are exchanged are not searched";
 
 const MISSED: &[(&str, &str)] = &[
-    ("Base64 in quoted mail, lines after `> `", LINES),
-    ("Base64 in source code, quoted lines joined by `+`", LINES),
-    ("a line of a log for each byte, in hexadecimal", NUMBERS),
-    ("a line of a log for each byte, in decimal", NUMBERS),
-    ("a line of a log for each eight bytes, in hexadecimal", LINES),
     ("`oct` of an integer", DIGITS),
-    ("`bin` of an integer", DIGITS),
     ("`pickle`, protocol 0: a list of integers", LINES),
     ("`marshal`: a list of integers", ARRAY),
     ("the memory of a `list` of integers", ARRAY),
@@ -23,7 +16,6 @@ const MISSED: &[(&str, &str)] = &[
     ("`zlib`, deflate without header", HEADER),
     ("`zlib.brotliCompressSync`", HEADER),
     ("`zlib.deflateRawSync`", HEADER),
-    ("`od -c`", "a dump of characters is not decoded"),
     ("names of characters (`namereplace`)", "the table of names is not part of the search"),
     ("Punycode", "not decoded"),
     ("upper case", "found with the option `ignoring_case` of the audit"),
