@@ -22,11 +22,15 @@ const QUEUE: usize = 64;
 /// of such a row.
 const MIN_TEXT: u32 = 16;
 
+/// Bytes of a number after which a lane has text, whatever is between the numbers of a list (`│`, `，`, `•`): in random
+/// bytes, a row of so many has probability 2^-24.
+const MIN_NUMBER: u32 = 8;
+
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Prefilter {
-    /// Lanes with part of a row of [`MIN_TEXT`] bytes without the top bit, except lanes that are all zero; with each, which
-    /// of its words of eight bytes may consist of numbers and their separators, one bit each, the first word's the lowest.
+    /// Lanes with part of a row of [`MIN_TEXT`] bytes without the top bit, or with a row of [`MIN_NUMBER`] bytes of numbers,
+    /// except lanes that are all zero; with each, which of its words of eight bytes may consist of numbers and their separators, one bit each, the first word's the lowest.
     pub(crate) text: Vec<(u32, u8)>,
     /// Lanes with a word in which every other byte is zero, except lanes that are all zero.
     pub(crate) wide: Vec<u32>,
@@ -172,6 +176,17 @@ struct Tables<S: Simd> {
     zlib: [u8x64<S>; 2],
 }
 
+/// Whether as many bits as this power of two, at least eight, are set in a row.
+#[inline(always)]
+#[allow(clippy::arithmetic_side_effects, reason = "shifts by less than 64")]
+const fn has_row(bits: u64, len: u32) -> bool {
+    let twos = bits & bits >> 1;
+    let fours = twos & twos >> 2;
+    let eights = fours & fours >> 4;
+    let rows = if len > 8 { eights & eights >> 8 } else { eights };
+    rows != 0
+}
+
 /// A lane of which it is not known whether it has text, since that depends on the next one.
 #[derive(Clone, Copy, Default)]
 struct Pending {
@@ -182,20 +197,17 @@ struct Pending {
     numbers: u8,
     /// Bytes without the top bit before its first byte.
     before: u32,
+    /// Whether it has a row of [`MIN_NUMBER`] bytes of numbers.
+    has_number: bool,
 }
 
 impl Pending {
     /// Whether it has part of a text, if so many bytes after it have no top bit.
     #[inline(always)]
-    #[allow(clippy::arithmetic_side_effects, reason = "shifts by less than 64")]
     const fn is_text(&self, after: u32) -> bool {
-        let ascii = self.ascii;
-        let row = ascii & ascii >> 1;
-        let row = row & row >> 2;
-        let row = row & row >> 4;
-        let row = row & row >> 8;
-        let (first, last) = (ascii.trailing_ones(), ascii.leading_ones());
-        row != 0
+        let (first, last) = (self.ascii.trailing_ones(), self.ascii.leading_ones());
+        self.has_number
+            || has_row(self.ascii, MIN_TEXT)
             || first > 0 && first.saturating_add(self.before) >= MIN_TEXT
             || last > 0 && last.saturating_add(after) >= MIN_TEXT
     }
@@ -337,15 +349,13 @@ impl Prefilter {
         if (markers & (markers >> 2 | markers >> 3)).count_ones() >= MIN_MARKERS {
             self.arrays.push(at as u32);
         }
-        let numbers = if tops == 0 {
-            let [low, high] = numbers;
-            let numbers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
-            let others = numbers.simd_eq(0).to_bitmask().to_le_bytes();
-            others.iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0))
-        } else {
-            u8::MAX
-        };
-        self.end_lane(pending, Pending { at: at as u32, ascii: !tops, numbers, before: 0 });
+        let [low, high] = numbers;
+        let numbers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
+        let others = numbers.simd_eq(0).to_bitmask();
+        let words = others.to_le_bytes().iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0));
+        let numbers = if tops == 0 { words } else { u8::MAX };
+        let has_number = has_row(!others, MIN_NUMBER);
+        self.end_lane(pending, Pending { at: at as u32, ascii: !tops, numbers, before: 0, has_number });
         if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
             self.wide.push(at as u32);
         }
@@ -495,7 +505,7 @@ mod tests {
             let words = bytes.as_chunks::<8>().0.iter().enumerate();
             for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & NUMBER_CLASS != 0)) {
                 let lane = prefilter.text.iter().find(|(at, _)| *at as usize / LANE == number / 8);
-                let Some(lane) = lane else { continue };
+                let Some(lane) = lane else { panic!("word {number}: {bytes:x?}") };
                 assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
                 numbers += 1;
             }

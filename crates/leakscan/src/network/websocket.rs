@@ -94,8 +94,8 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether some bytes of which there are no more begin with such a frame, and it reaches their end or another frame. Of
-/// random bytes, one in a thousand does.
+/// Whether some bytes of which there are no more begin with such a frame, and another may follow it, or the bytes end with
+/// it or in it. Of long random runs, one in a thousand does.
 pub(super) fn is_first_of(bytes: &[u8]) -> bool {
     let Header::Frame(frame) = header(bytes) else { return false };
     let len_bytes = match bytes.get(1).map_or(0, |second| second & 0x7F) {
@@ -105,8 +105,8 @@ pub(super) fn is_first_of(bytes: &[u8]) -> bool {
     };
     let header_len = len_bytes.saturating_add(if frame.mask.is_some() { 6 } else { 2 });
     let end = usize::try_from(frame.left).unwrap_or(usize::MAX).saturating_add(header_len);
-    may_begin(bytes)
-        && (end == bytes.len() || bytes.get(end..).is_some_and(|next| matches!(header(next), Header::Frame(_))))
+    let rest = bytes.get(end..).unwrap_or_default();
+    may_begin(bytes) && !matches!(header(rest), Header::Invalid)
 }
 
 fn header(bytes: &[u8]) -> Header {

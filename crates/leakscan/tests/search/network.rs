@@ -179,6 +179,19 @@ fn a_key_in_a_masked_frame_is_found_in_captures_files_and_text() {
     }
 }
 
+/// A log keeps the first bytes of a frame, or more than the frame.
+#[test]
+fn a_key_in_a_frame_that_decoded_text_cuts_is_found() {
+    let key = random(41, 32);
+    let payload = [&random(42, 20), &key[..], &random(43, 156)].concat();
+    let whole = frame(0x82, Some([0x91, 0x22, 0xC3, 0x54]), &payload);
+    let index = index_of(&[&key]);
+    for shown in [whole[..100].to_vec(), [&whole[..], &[0x81]].concat(), [&whole[..], &[0x81, 0xFE, 0]].concat()] {
+        let text = format!("frame={} ...", data_encoding::BASE64.encode(&shown));
+        assert!(!in_frames(text.as_bytes(), false, &index).is_empty(), "{text}");
+    }
+}
+
 #[test]
 fn a_key_that_frames_cut_is_found() {
     let secret = random(340, 32);

@@ -202,3 +202,53 @@ fn uuids_in_the_byte_order_of_windows_are_found() {
         }
     }
 }
+
+/// The fragments of a key are found with anything that is not ASCII between its numbers.
+#[test]
+fn numbers_between_characters_of_any_script_are_found() {
+    let words = |key: &[u8], before: &str, after: &str| -> String {
+        let word = |word: &[u8; 4]| format!("{before}{:010}{after}", u32::from_le_bytes(*word));
+        key.as_chunks().0.iter().map(word).collect()
+    };
+    let wide: [(&str, &str); 4] = [("│ ", " │\n"), ("", "，"), ("", "\u{a0}"), ("• ", "\n")];
+    for seed in 0..KEYS {
+        let key = random(3_100 + seed, 64);
+        let index = index_of(&[&key]);
+        for (before, after) in wide {
+            let text = format!("…\n{}…", words(&key, before, after));
+            assert!(search(text.as_bytes(), &index).hits.iter().any(|hit| hit.whole), "{text}");
+        }
+        let hex: String = key.chunks(8).map(|line| format!("• {}\n", HEXLOWER.encode(line))).collect();
+        assert!(search(hex.as_bytes(), &index).hits.iter().any(|hit| hit.whole), "{hex}");
+    }
+}
+
+#[test]
+fn few_binary_and_octal_words_of_a_fragment_are_found() {
+    for seed in 0..KEYS {
+        let key = random(3_200 + seed, FRAGMENT);
+        let index = index_of(&[&key]);
+        let halves = key.as_chunks().0.iter().map(|half| u16::from_le_bytes(*half));
+        let words = key.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
+        let quarters = key.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word));
+        for text in [
+            halves.map(|half| format!("{half:#018b}, ")).collect::<String>(),
+            words.clone().map(|word| format!("{word:#066b}, ")).collect(),
+            quarters.map(|word| format!("{word:#o}, ")).collect(),
+            words.map(|word| format!("{word:#o}, ")).collect(),
+        ] {
+            assert!(search(text.as_bytes(), &index).hits.iter().any(|hit| hit.whole), "{text}");
+        }
+    }
+}
+
+/// Integers of which one has half of its bits.
+#[test]
+fn a_short_integer_beside_a_long_one_is_read() {
+    for (one, next) in [(0x1122_3344_5566u64, 0x7788_99aa_bbccu64), (0x1122_3344_5566_7788, 0x00de_af05)] {
+        let key = [one.to_le_bytes(), next.to_le_bytes()].concat();
+        for text in [format!("{one}, {next}"), format!("{one:#x}, {next:#x}")] {
+            assert!(search(text.as_bytes(), &index_of(&[&key])).hits.iter().any(|hit| hit.whole), "{text}");
+        }
+    }
+}

@@ -74,9 +74,10 @@ pub(super) struct Lists {
 struct Words {
     short_hex: usize,
     hex_words: usize,
-    octal: usize,
     of_three: usize,
     of_six: usize,
+    /// The most bytes that octal and binary words may encode.
+    octal: usize,
     binary: usize,
 }
 
@@ -85,21 +86,23 @@ impl Words {
         let (mut now, mut longest) = ([0usize; 6], [0usize; 6]);
         for token in tokens {
             let (len, is_hex, is_numeral) = (token.len, token.is_hex(), token.digits > 0);
-            let are = [
-                is_hex && len <= 2,
-                is_hex && may_be_group(len),
-                is_numeral && len <= 4 || len > 2 && token.digits == 1,
-                is_numeral && len == 3,
-                is_numeral && len == 6,
-                is_numeral && len == 8 || len > 2 && token.digits == 1,
+            let is_prefixed = len > 2 && token.digits == 1;
+            let bytes = |bits: u8| usize::from(len).saturating_mul(bits.into()).div_ceil(8);
+            let rows = [
+                usize::from(is_hex && len <= 2),
+                usize::from(is_hex && matches!(len, 4 | 8 | 16)),
+                usize::from(is_numeral && len == 3),
+                usize::from(is_numeral && len == 6),
+                if is_numeral && len <= 4 || is_prefixed { bytes(3) } else { 0 },
+                if is_numeral && len == 8 || is_prefixed { bytes(1) } else { 0 },
             ];
-            for ((now, longest), is_such) in now.iter_mut().zip(&mut longest).zip(are) {
-                *now = if is_such { now.saturating_add(1) } else { 0 };
+            for ((now, longest), row) in now.iter_mut().zip(&mut longest).zip(rows) {
+                *now = if row > 0 { now.saturating_add(row) } else { 0 };
                 *longest = (*longest).max(*now);
             }
         }
-        let [short_hex, hex_words, octal, of_three, of_six, binary] = longest;
-        Self { short_hex, hex_words, octal, of_three, of_six, binary }
+        let [short_hex, hex_words, of_three, of_six, octal, binary] = longest;
+        Self { short_hex, hex_words, of_three, of_six, octal, binary }
     }
 }
 
@@ -173,7 +176,7 @@ impl Lists {
         if words.hex_words > 1 {
             self.add_hex_words(sink, bytes, tokens);
         }
-        if words.octal >= FRAGMENT / 2 {
+        if words.octal >= FRAGMENT {
             self.add_words(sink, bytes, tokens, Encoding::Integers, |_, word| numerals::octal(word));
         }
         // Of a fixed length, with zeros before shorter numbers: bytes, and integers of 16 bits.
@@ -292,8 +295,9 @@ impl Lists {
         }
         let numbers = core::mem::take(&mut self.numbers);
         let widest = numbers.iter().fold(0, |bits, number| number.bits.max(bits)).div_ceil(8) as usize;
-        // A character of a text in UTF-8 may have one byte more than its number.
-        if numbers.len().saturating_mul(widest.saturating_add(1)) >= FRAGMENT {
+        // A character of a text in UTF-8 may have one byte more than its number; beside one wide integer, all are wide.
+        let bytes = if widest > 4 { 8 } else { widest.saturating_add(1) };
+        if numbers.len().saturating_mul(bytes) >= FRAGMENT {
             self.add_numbers(sink, &numbers, encoding);
             self.add_columns(sink, &numbers, encoding);
             self.add_characters(sink, &numbers);

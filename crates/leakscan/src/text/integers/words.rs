@@ -92,7 +92,7 @@ fn read<S: Simd>(
     list: &mut impl FnMut(&[Token]),
 ) {
     let mut reader =
-        Reader { bytes, tokens, end: 0, capacity: 0, newline: 0, continues: false, is_list: false, before: None };
+        Reader { bytes, tokens, end: 0, longest: 0, newline: 0, continues: false, is_list: false, before: None };
     let mut next = 0usize;
     for &(at, _) in &prefilter.text {
         let lane = at as usize / LANE;
@@ -110,8 +110,8 @@ struct Reader<'a> {
     tokens: &'a mut Vec<Token>,
     /// Where the last token ends.
     end: usize,
-    /// The most bytes that the tokens may encode.
-    capacity: usize,
+    /// The length of the longest token.
+    longest: u32,
     /// The index after the last line break.
     newline: usize,
     /// Whether the last lane ends within a word.
@@ -205,7 +205,7 @@ impl Reader<'_> {
                 is_first,
             });
             self.end = at.saturating_add(len as usize);
-            self.capacity = self.capacity.saturating_add(capacity(len as usize));
+            self.longest = self.longest.max(len);
         }
         self.pass(lane);
     }
@@ -219,18 +219,22 @@ impl Reader<'_> {
     }
 
     fn finish(&mut self, list: &mut impl FnMut(&[Token])) {
-        if self.tokens.len() > 1 && self.capacity >= FRAGMENT {
+        if self.tokens.len() > 1 && self.tokens.len().saturating_mul(width(self.longest)) >= FRAGMENT {
             list(self.tokens);
         }
         self.tokens.clear();
-        self.capacity = 0;
+        self.longest = 0;
     }
 }
 
-/// The most bytes that a numeral of so many characters encodes: two digits of hexadecimal encode one. The characters of
-/// a text may have one byte more in UTF-8 than their numbers.
-const fn capacity(len: usize) -> usize {
-    len.div_ceil(2).saturating_add(1)
+/// The most bytes that each numeral of a list encodes if the longest has so many characters: those of an integer of 64
+/// bits, of one of 32 bits or a character, or of a shorter character in UTF-8.
+const fn width(longest: u32) -> usize {
+    match longest {
+        9.. => 8,
+        5.. => 4,
+        _ => 3,
+    }
 }
 
 /// The length of a word, up to one more than [`MAX_LEN`], and of the decimal and hexadecimal digits that it begins with.
