@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Bytes in groups of symbols that are digits of one number: base85 (four bytes in five symbols), base45 (two in three;
-//! RFC 9285), and uuencode (three in four).
+//! RFC 9285), uuencode and xxencode (three in four).
 
 /// The fewest symbols that encode 16 bytes in base85, base45 and uuencode.
 pub const MIN_BASE85: usize = 20;
@@ -111,6 +111,35 @@ pub fn uudecode(line: &[u8], out: &mut Vec<u8>) {
         out.extend(number.to_be_bytes().iter().skip(1));
     }
     out.truncate(end);
+}
+
+/// The value of a symbol of xxencode: `+-0-9A-Za-z`.
+const fn xx_value(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'+' => 0,
+        b'-' => 1,
+        b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(2),
+        b'A'..=b'Z' => byte.wrapping_sub(b'A').wrapping_add(12),
+        b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(38),
+        _ => return None,
+    })
+}
+
+/// Appends the bytes of a line of xxencode, and returns whether it is one.
+pub fn xxdecode(line: &[u8], out: &mut Vec<u8>) -> bool {
+    let Some((&first, rest)) = line.split_first() else { return false };
+    let count = xx_value(first).map_or(0, usize::from);
+    let is_whole = rest.len() == count.div_ceil(3).saturating_mul(4);
+    if !(1..=MAX_LINE).contains(&count) || !is_whole || rest.iter().any(|&byte| xx_value(byte).is_none()) {
+        return false;
+    }
+    let end = out.len().saturating_add(count);
+    for group in rest.chunks(4) {
+        let bits = group.iter().fold(0u32, |bits, &byte| bits << 6 | u32::from(xx_value(byte).unwrap_or_default()));
+        out.extend(bits.to_be_bytes().iter().skip(1));
+    }
+    out.truncate(end);
+    true
 }
 
 #[cfg(test)]

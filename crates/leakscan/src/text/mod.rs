@@ -9,12 +9,14 @@
 //! groups.rs    base85, base45, uuencode
 //! joined.rs    hexadecimal, Base64 and escapes over lines with other bytes between them
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
+//! crypt.rs     Base64 in the alphabets of crypt(3) and bcrypt
 //! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
 //! batch.rs     short decoded runs, collected and handed on together
 //! ```
 
 mod batch;
 mod characters;
+mod crypt;
 mod escaped;
 mod groups;
 mod integers;

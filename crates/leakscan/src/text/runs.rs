@@ -12,6 +12,7 @@ use super::super::prefilter::{LANE, Prefilter};
 use super::super::sink::{Decoded, Sink};
 use super::batch::Batch;
 use super::characters::decode_percent as decode_units;
+use super::crypt::Crypt;
 use super::tokens::{self, Tokens};
 use core::ops::Range;
 
@@ -26,6 +27,7 @@ struct Progress {
     base64_batch: Batch,
     hex_batch: Batch,
     tokens: Tokens,
+    crypt: Crypt,
     base64: usize,
     hex: usize,
     percent: usize,
@@ -37,8 +39,8 @@ struct Progress {
 impl Progress {
     fn new() -> Self {
         let (base64_batch, hex_batch) = (Batch::new(Encoding::Base64), Batch::new(Encoding::Hex));
-        let tokens = Tokens::new();
-        Self { base64_batch, hex_batch, tokens, base64: 0, hex: 0, percent: 0, percent_units: 0, utf16: 0 }
+        let (tokens, crypt) = (Tokens::new(), Crypt::new());
+        Self { base64_batch, hex_batch, tokens, crypt, base64: 0, hex: 0, percent: 0, percent_units: 0, utf16: 0 }
     }
 }
 
@@ -76,6 +78,7 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     read.base64_batch.flush(sink, bytes);
     read.hex_batch.flush(sink, bytes);
     read.tokens.flush(sink, bytes);
+    read.crypt.flush(sink);
 }
 
 /// Reads the words of a lane. `after_bare` is whether the word before the first may belong to a percent-encoded run;
@@ -135,6 +138,9 @@ fn decode_base64(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Pro
         symbols.clear();
         let run = bytes.get(from..).unwrap_or_default();
         let len = base64::symbols(run, &mut symbols);
+        if is_wanted {
+            read.crypt.add(sink, bytes, &(from..from.saturating_add(len)));
+        }
         if symbols.len() >= tokens::MIN_SYMBOLS {
             let (is_hex, text) = (base64::is_hex(&symbols), from..from.saturating_add(len));
             read.tokens.add(sink, (&symbols, is_hex), text.clone(), bytes);

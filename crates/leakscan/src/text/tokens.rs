@@ -7,7 +7,7 @@
 //! (a version and a checksum).
 
 use super::super::decode::symbols::Cursor;
-use super::super::decode::{base32, base64, radix};
+use super::super::decode::{base32, base64, groups, radix};
 use super::super::encoding::Encoding;
 use super::super::sink::{Decoded, Sink};
 use super::batch::{BATCH_LEN, BORDER, run_at};
@@ -128,6 +128,7 @@ pub(super) struct Tokens {
     limbs: Vec<u64>,
     /// One string of bits.
     bits: Collected,
+    xxencode: Collected,
 }
 
 /// What the symbols of a token are.
@@ -177,6 +178,7 @@ impl Tokens {
             ],
             limbs: Vec::new(),
             bits: Collected::new(Encoding::Integers),
+            xxencode: Collected::new(Encoding::Uuencode),
         }
     }
 
@@ -199,9 +201,17 @@ impl Tokens {
         let (mut symbols, run) = (symbols, bytes.get(text.clone()).unwrap_or_default());
         let is_data = has_plus(run);
         let mut last_len = None;
+        let (mut lines, mut first, mut end) = (Vec::new(), 0, 0);
         for piece in pieces(run, symbols.len() == run.len()) {
             let Some((these, rest)) = symbols.split_at_checked(piece.len()) else { break };
             symbols = rest;
+            let line = run.get(piece.clone()).unwrap_or_default();
+            if groups::xxdecode(line, &mut lines) {
+                end = piece.end;
+            } else {
+                self.add_lines(&mut lines, text.start.saturating_add(first)..text.start.saturating_add(end));
+                first = run.len().min(piece.end.saturating_add(1));
+            }
             if these.len() >= MIN_BITS {
                 self.add_bits(sink, these, text.start.saturating_add(piece.start), bytes);
             }
@@ -211,6 +221,7 @@ impl Tokens {
                 self.add_piece(sink, these, is_data, text.start.saturating_add(piece.start));
             }
         }
+        self.add_lines(&mut lines, text.start.saturating_add(first)..text.start.saturating_add(end));
         if self.numbers.iter().any(|(collected, _)| collected.bytes.len() >= BATCH_LEN) {
             self.flush(sink, bytes);
         }
@@ -220,8 +231,16 @@ impl Tokens {
     pub(super) fn flush(&mut self, sink: &mut impl Sink, bytes: &[u8]) {
         self.base32.flush(sink, bytes);
         self.bits.flush(sink, bytes);
+        self.xxencode.flush(sink, bytes);
         for (collected, _) in &mut self.numbers {
             collected.flush(sink, bytes);
+        }
+    }
+
+    /// Adds what lines of xxencode were decoded to.
+    fn add_lines(&mut self, lines: &mut Vec<u8>, token: Range<usize>) {
+        if !lines.is_empty() {
+            self.xxencode.add(|out| out.append(lines), |len| Origin::Number { token, len, zeros: 0 });
         }
     }
 

@@ -252,3 +252,71 @@ fn a_short_integer_beside_a_long_one_is_read() {
         }
     }
 }
+
+/// Base64 in the alphabets of crypt(3) and bcrypt.
+#[test]
+fn base64_in_the_alphabets_of_crypt_is_found() {
+    let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let (bcrypt, crypt) = (format!("./{letters}0123456789"), format!("./0123456789{letters}"));
+    let mut with_points = 0;
+    for (alphabet, is_little) in [(&bcrypt, false), (&crypt, false), (&crypt, true)] {
+        let mut specification = data_encoding::Specification::new();
+        specification.symbols.push_str(alphabet);
+        if is_little {
+            specification.bit_order = data_encoding::BitOrder::LeastSignificantFirst;
+        }
+        let encoding = specification.encoding().unwrap();
+        for seed in 0..60 {
+            let key = random(seed, 33);
+            let index = index_of(&[&key[..32]]);
+            let text = encoding.encode(&key);
+            let marked = format!("user:$2b$10${text}:1001\n");
+            let plain = format!("key={text}\n");
+            let is_it = |hit: &leakscan::Hit| hit.whole && hit.encoding[0] == Encoding::Base64;
+            assert!(search(marked.as_bytes(), &index).hits.iter().any(is_it), "{marked}");
+            // The control: without a point and a dollar sign, it is not read.
+            let hits = search(plain.as_bytes(), &index).hits;
+            let has_point = text[1..text.len() - 1].contains('.');
+            assert!(has_point || text.contains('.') || hits.is_empty(), "{plain} {hits:?}");
+            if has_point {
+                with_points += 1;
+                assert!(hits.iter().any(is_it), "{plain}");
+            }
+        }
+    }
+    assert!(with_points > 30);
+}
+
+#[test]
+fn lines_of_xxencode_are_found() {
+    let xx = data_encoding::Specification {
+        symbols: "+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".to_owned(),
+        ..data_encoding::Specification::new()
+    };
+    let xx = xx.encoding().unwrap();
+    let symbol = |count: usize| char::from(xx.specification().symbols.as_bytes()[count]);
+    let lines = |bytes: &[u8], width: usize| {
+        let line = |chunk: &[u8]| {
+            let padded = [chunk, &vec![0; (3 - chunk.len() % 3) % 3]].concat();
+            format!("{}{}\n", symbol(chunk.len()), xx.encode(&padded))
+        };
+        format!("begin 644 key.bin\n{}+\nend\n", bytes.chunks(width).map(line).collect::<String>())
+    };
+    for seed in 0..KEYS {
+        let key = random(seed, 32);
+        for before in [0, 1, 20, 44] {
+            let evidence = lines(&[&random(99, before)[..], &key, &random(98, 30)].concat(), 45);
+            for (from, len) in [(0, 32), (5, 16), (16, 16), (5, 15)] {
+                let needle = [&key[from..from + len], &random(999, FRAGMENT)[len.min(FRAGMENT)..]].concat();
+                let hits = search(evidence.as_bytes(), &index_of(&[&needle])).hits;
+                let is_it = |hit: &leakscan::Hit| hit.whole && hit.encoding[0] == Encoding::Uuencode;
+                assert_eq!(hits.iter().any(is_it), len >= FRAGMENT, "{seed} {from} {len} {evidence}");
+            }
+        }
+        // The control: a line that is a symbol shorter than it says.
+        let cut = lines(&key, 45).replacen('U', "", 1);
+        assert!(
+            !search(cut.as_bytes(), &index_of(&[&key])).hits.iter().any(|hit| hit.encoding[0] == Encoding::Uuencode)
+        );
+    }
+}

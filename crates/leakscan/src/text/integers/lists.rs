@@ -67,6 +67,8 @@ pub(super) struct Lists {
     column: Vec<Number>,
     steps: Vec<Step>,
     columns: Columns,
+    /// The numbers are those at one place of each line.
+    is_column: bool,
 }
 
 /// The longest rows of words that may be of each form.
@@ -145,6 +147,7 @@ impl Lists {
             column: Vec::new(),
             steps: Vec::new(),
             columns: Columns::default(),
+            is_column: false,
         }
     }
 
@@ -158,10 +161,12 @@ impl Lists {
     pub(super) fn add(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
         self.add_list(sink, bytes, tokens, MAX_GAP);
         let mut columns = core::mem::take(&mut self.columns);
+        self.is_column = true;
         for column in columns.of(tokens) {
             self.add_list(sink, bytes, column, usize::MAX);
         }
         self.columns = columns;
+        self.is_column = false;
     }
 
     /// Adds the lists in a sequence of tokens of which two may be so far from each other.
@@ -299,8 +304,10 @@ impl Lists {
         let bytes = if widest > 4 { 8 } else { widest.saturating_add(1) };
         if numbers.len().saturating_mul(bytes) >= FRAGMENT {
             self.add_numbers(sink, &numbers, encoding);
-            self.add_columns(sink, &numbers, encoding);
-            self.add_characters(sink, &numbers);
+            if !self.is_column {
+                self.add_columns(sink, &numbers, encoding);
+                self.add_characters(sink, &numbers);
+            }
         }
         self.numbers = numbers;
         self.numbers.clear();
