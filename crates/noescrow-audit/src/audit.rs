@@ -154,9 +154,9 @@ impl<'a> Audit<'a> {
     }
 
     /// Stops the search when `stop` returns true, such as after a time: the library does not ask the clock. It is asked
-    /// between blocks of evidence, often. What was found until then is reported; the verdict is otherwise
-    /// [`Outcome::CouldNotExamine`](crate::Outcome::CouldNotExamine), and names the first source that was not read to its
-    /// end.
+    /// between blocks of evidence, often. What was found until then is reported. If the search is stopped and there is no
+    /// finding, the verdict is [`Outcome::CouldNotExamine`](crate::Outcome::CouldNotExamine), and names the first source
+    /// that was not read to its end.
     #[must_use]
     pub fn stopping(mut self, stop: impl Fn() -> bool + 'a) -> Self {
         self.stop = Box::new(stop);

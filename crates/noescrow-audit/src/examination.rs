@@ -131,21 +131,23 @@ impl Examination {
         }
     }
 
-    /// A finding for each value that can be guessed and from which a secret follows.
+    /// A finding for all values that can be guessed and from which together a secret follows.
     fn guesses(&self, guesses: &Guesses) -> Vec<Finding> {
         let Guesses { guessed, closure, opened } = guesses;
         let derivations = Derivations { ledger: &self.ledger, closure, places: &self.searched.whole, guessed };
-        let finding = |(&guess, &(secret, count)): (&Id, &(Id, usize))| {
-            let more = match count {
-                1 => String::new(),
-                _ => format!(", and {} more secrets", count.saturating_sub(1)),
+        let finding = |(guesses, &(secret, count)): (&BTreeSet<Id>, &(Id, usize))| {
+            let more = match count.saturating_sub(1) {
+                0 => String::new(),
+                1 => String::from("; so does one more secret"),
+                more => format!("; so do {more} more secrets"),
             };
+            let names: Vec<String> = guesses.iter().map(|guess| derivations.name(*guess)).collect();
             Finding {
                 kind: FindingKind::GuessableSecret,
-                what: derivations.name(guess),
+                what: names.join(" and "),
                 why: format!(
-                    "it has fewer than 2^24 possibilities, or is a common password: from it and what the server has \
-                     follows {} (by {}){more}",
+                    "it is short enough that all its values can be tried, or a common password: {} (by {}) follows from \
+                     it and from what the server has{more}",
                     derivations.name(secret),
                     derivations.operation_of(secret),
                 ),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Secrets that can be guessed: a key that is derived from a PIN is as good as public, since whoever has what it opens
-//! can try all PINs.
+//! Secrets that can be guessed: a key that is derived from a PIN is as good as public, since an attacker who has a
+//! ciphertext under the key can try every PIN.
 //!
 //! The closure is computed once more with all values that can be guessed among the facts. What follows then, and did
-//! not before, is a finding of the guessed value from which it follows.
+//! not before, is a finding of the guessed values from which it follows, unless they are too many to be tried together.
 
 use super::class::Class;
 use super::clauses::{Rule, Watches};
@@ -84,17 +84,26 @@ const COMMON: [&str; 66] = [
     "test1234",
 ];
 
-/// Whether a value is one of fewer than 2^24 that are tried first: up to three bytes, up to seven digits, up to five
-/// letters in one case, up to four letters and digits, or a common password in any case.
-pub(super) fn is_guessable(bytes: &[u8]) -> bool {
+/// Values that can be tried together, in bits: on a few machines, a day's work for a fast key derivation.
+const MAX_BITS: u32 = 40;
+
+/// The bits of a value that is tried before others: up to three bytes, up to seven digits, up to five letters in one
+/// case, up to four letters and digits, or a common password in any case. `None` for others.
+fn bits(bytes: &[u8]) -> Option<u32> {
     let all = |is_one: fn(&u8) -> bool| bytes.iter().all(is_one);
-    match bytes.len() {
-        0..=3 => true,
-        4 if all(u8::is_ascii_alphanumeric) => true,
-        5 if all(u8::is_ascii_lowercase) || all(u8::is_ascii_uppercase) => true,
-        4..=7 if all(u8::is_ascii_digit) => true,
-        _ => COMMON.iter().any(|common| common.as_bytes().eq_ignore_ascii_case(bytes)),
+    let len = u32::try_from(bytes.len()).ok()?;
+    match len {
+        1..=7 if all(u8::is_ascii_digit) => Some(len.saturating_mul(10).div_ceil(3)),
+        0..=3 => Some(len.saturating_mul(8)),
+        4 if all(u8::is_ascii_alphanumeric) => Some(24),
+        5 if all(u8::is_ascii_lowercase) || all(u8::is_ascii_uppercase) => Some(24),
+        _ => COMMON.iter().any(|common| common.as_bytes().eq_ignore_ascii_case(bytes)).then_some(7),
     }
+}
+
+/// Whether a value can be guessed.
+pub(super) fn is_guessable(bytes: &[u8]) -> bool {
+    bits(bytes).is_some()
 }
 
 /// What follows if values are guessed.
@@ -104,8 +113,8 @@ pub(super) struct Guesses {
     pub(super) guessed: BTreeSet<Id>,
     /// The closure with them.
     pub(super) closure: Closure,
-    /// For each guessed value from which a secret follows, the first such secret, and how many there are.
-    pub(super) opened: BTreeMap<Id, (Id, usize)>,
+    /// For guessed values from which together a secret follows, the first such secret, and how many there are.
+    pub(super) opened: BTreeMap<BTreeSet<Id>, (Id, usize)>,
 }
 
 impl Guesses {
@@ -130,9 +139,10 @@ impl Guesses {
             if is_secret
                 && follows
                 && is_new(id)
-                && let Some(guess) = origin(ledger, &closure, &guessed, &mut origins, id)
+                && let Some(guesses) =
+                    origin(ledger, &closure, &guessed, &mut origins, id).filter(|all| !all.is_empty())
             {
-                let (_, count): &mut (Id, usize) = opened.entry(guess).or_insert((id, 0));
+                let (_, count): &mut (Id, usize) = opened.entry(guesses).or_insert((id, 0));
                 *count = count.saturating_add(1);
             }
         }
@@ -140,15 +150,19 @@ impl Guesses {
     }
 }
 
-/// The guessed value from which a value follows, if there is one. `origins` has those of the values that were asked for
-/// before, so that each value is visited once.
+/// The guessed values from which a value follows; `None` if they are too many to be tried together. `origins` has those
+/// of the values that were asked for before, so that each value is visited once.
 fn origin(
     ledger: &Ledger,
     closure: &Closure,
     guessed: &BTreeSet<Id>,
-    origins: &mut HashMap<Id, Option<Id>>,
+    origins: &mut HashMap<Id, Option<BTreeSet<Id>>>,
     of: Id,
-) -> Option<Id> {
+) -> Option<BTreeSet<Id>> {
+    let can_be_tried = |guesses: &BTreeSet<Id>| {
+        let bits = guesses.iter().filter_map(|id| bits(ledger.bytes(*id)?));
+        bits.fold(0u32, u32::saturating_add) <= MAX_BITS
+    };
     // Each entry is a value and whether its premises have been visited.
     let mut stack = std::vec![(of, false)];
     while let Some((value, visited)) = stack.pop() {
@@ -157,17 +171,21 @@ fn origin(
             Known::Not | Known::Fact => &[],
         };
         if visited {
-            let found = premises.iter().find_map(|premise| origins.get(premise).copied().flatten());
-            origins.insert(value, found);
+            let mut all = Some(BTreeSet::new());
+            for premise in premises {
+                let theirs = origins.get(premise).and_then(Option::as_ref);
+                all = all.zip(theirs).map(|(all, theirs)| &all | theirs).filter(can_be_tried);
+            }
+            origins.insert(value, all);
         } else if let Entry::Vacant(new) = origins.entry(value) {
-            new.insert(guessed.contains(&value).then_some(value));
+            new.insert(Some(guessed.get(&value).copied().into_iter().collect()));
             if !premises.is_empty() {
                 stack.push((value, true));
                 stack.extend(premises.iter().map(|premise| (*premise, false)));
             }
         }
     }
-    origins.get(&of).copied().flatten()
+    origins.get(&of).cloned().flatten()
 }
 
 #[cfg(test)]
@@ -175,7 +193,7 @@ mod tests {
     use super::is_guessable;
 
     #[test]
-    fn guessable_values_are_few_enough_to_be_tried() {
+    fn values_that_are_tried_first_can_be_guessed() {
         for value in [&b""[..], b"\xF1\x02\x9C", b"4711", b"0815123", b"hello", b"aB3x", b"PassWord1", b"12345678"] {
             assert!(is_guessable(value), "{value:?}");
         }

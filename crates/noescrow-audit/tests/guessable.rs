@@ -12,6 +12,7 @@
 mod sender;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use noescrow_audit::{Audit, Evidence, Field, Finding, FindingKind, Kind, Outcome, Role, Tape, Track, Verdict};
 use sender::{profile, sent};
@@ -25,6 +26,14 @@ fn hmac(device: &Track, key: &[u8], label: &[u8]) -> Vec<u8> {
     let fields = [(Role::KdfKey, false, key), (Role::Context, false, label), (Role::KdfOutput, true, output.as_ref())];
     record(device, Kind::Hmac, &fields);
     output.as_ref().to_vec()
+}
+
+fn hkdf(device: &Track, salt: &[u8], input: &[u8]) -> Vec<u8> {
+    let mut output = [0; 32];
+    Salt::new(HKDF_SHA256, salt).extract(input).expand(&[], HKDF_SHA256).unwrap().fill(&mut output).unwrap();
+    let inputs = [(Role::KdfKey, false, salt), (Role::KdfInput, false, input), (Role::Context, false, b"")];
+    record(device, Kind::Hkdf, &[&inputs[..], &[(Role::KdfOutput, true, &output)]].concat());
+    output.to_vec()
 }
 
 /// Seals a backup under a key; returns the ciphertext.
@@ -69,7 +78,7 @@ fn a_key_of_a_pin_is_a_finding_and_of_random_bytes_is_none() {
         assert_eq!((found.outcome, findings.len(), found.findings.len()), (Outcome::Finding, 1, 1), "{found}");
         let Finding { what, why, derivation, places, .. } = findings[0];
         assert!(what.starts_with("KDF key, Bob at"), "{what}");
-        assert!(why.contains("by HMAC-SHA-256, Bob at") && why.contains("and 1 more secrets"), "{why}");
+        assert!(why.contains("by HMAC-SHA-256, Bob at") && why.contains("so does one more secret"), "{why}");
         assert!(places.is_empty() && derivation.iter().any(|step| step.because == "guessed" && step.is_cause));
         assert_eq!(findings[0].causes(), [what]);
     }
@@ -107,4 +116,26 @@ fn a_pin_that_no_operation_uses_is_none() {
     let sealed = seal(&device, &key);
     let verdict = of(&tape, &wire, &sealed);
     assert!(verdict.findings.is_empty(), "{verdict}");
+}
+
+/// What follows from several guesses follows only if all can be tried together.
+#[test]
+fn guesses_count_together() {
+    let chain = |device: &Track, values: &[&[u8]]| {
+        values[1..].iter().fold(values[0].to_vec(), |key, next| {
+            device.given("", next);
+            hkdf(device, &key, next)
+        })
+    };
+    let words: [&[u8]; 6] = [b"apple", b"tiger", b"horse", b"ocean", b"piano", b"lemon"];
+    let bytes: [&[u8]; 6] =
+        [b"\x91\x0F\xB3", b"\x5C\x27\xE8", b"\x64\x1D\xAA", b"\x42\xD7\x09", b"\x7E\xF1\x38", b"\xC6\x11\x9A"];
+    for values in [words, bytes] {
+        let strong = verdict(values[0], |device, _| chain(device, &values));
+        assert!(strong.findings.is_empty(), "{strong}");
+    }
+    // Control: two PINs together.
+    let weak = verdict(b"4711", |device, _| chain(device, &[b"4711", b"0815"]));
+    assert_eq!(guessable(&weak).len(), 1, "{weak}");
+    assert!(guessable(&weak)[0].what.contains(" and "), "{weak}");
 }

@@ -53,14 +53,19 @@ impl<'p> Progress<'p> {
         self.is_cut
     }
 
-    /// Reports what was not read because the search has stopped.
+    /// Reports what was not read because the search has stopped. After the last bytes of a source, it stops within the
+    /// compressed streams in them.
     pub(super) fn report_stop(&self, search: &mut Search<'_>) {
+        let ((name, read), done) = (&self.current, self.done);
         if self.is_cut {
-            let ((name, read), done) = (&self.current, self.done);
             search.statistics.omit(|| {
                 format!(
                     "{name} from its byte {read} on, and what follows it: the search was stopped after {done} bytes"
                 )
+            });
+        } else if search.is_stopped() {
+            search.statistics.omit(|| {
+                format!("{name}, the rest of the compressed streams in it: the search was stopped after {done} bytes")
             });
         }
     }

@@ -86,3 +86,27 @@ fn a_stream_that_decompresses_to_much_is_stopped_within() {
     assert!(stopped.statistics.decoded < 32 << 20, "{:?}", stopped.statistics);
     assert!(stopped.statistics.omissions.iter().any(|one| one.contains("the rest of a compressed stream")));
 }
+
+/// A stream that random bytes may look like, so that what is not searched in it is no omission of its own.
+#[test]
+fn a_search_that_stops_in_the_last_stream_is_incomplete() {
+    use std::io::Write;
+    let secret = random(40, 32);
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&[&secret[..], &[7; 400]].concat()).unwrap();
+    let (packed, index) = (encoder.finish().unwrap(), index_of(&[&secret]));
+    let evidence = || Evidence::new().bytes("wire", &[1; 99]).bytes("disk", &packed);
+    let mut asked = 0;
+    loop {
+        let stopped = search(evidence(), &index, Some(asked));
+        if stopped.statistics.omitted == 0 {
+            // The control: it was not stopped, and the secret is found.
+            assert_eq!(stopped.hits.len(), 1, "{asked}: {:?}", stopped.statistics);
+            break;
+        }
+        let named = &stopped.statistics.omissions;
+        assert!(named.iter().any(|one| one.contains("was stopped after")), "{asked}: {named:?}");
+        asked += 1;
+    }
+    assert!(asked > 3, "{asked}");
+}

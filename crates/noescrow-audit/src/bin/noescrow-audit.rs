@@ -94,7 +94,8 @@ struct Options {
     #[arg(long)]
     short_texts: bool,
 
-    /// Stops the search after this time. What was found until then is reported; otherwise the exit code is 2
+    /// Stops the search after this time. What was found until then is reported. If it is reached and there is no
+    /// finding, the exit code is 2
     #[arg(long, value_name = "SECONDS")]
     time_limit: Option<u64>,
 
