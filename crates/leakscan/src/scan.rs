@@ -98,7 +98,7 @@ pub(crate) struct Search<'i> {
     sample: Option<Sample<'i>>,
     /// Short texts that are searched for as whole tokens.
     tokens: Option<TokenSearch>,
-    /// Asked between blocks; once it has said so, the search has stopped.
+    /// Asked between blocks; once it has returned true, the search has stopped.
     stop: Option<Stop<'i>>,
     is_stopped: bool,
     /// Bytes that may still be decompressed in this source.
@@ -170,7 +170,7 @@ impl<'i> Search<'i> {
         self
     }
 
-    /// Stops when `stop` says so.
+    /// Stops when `stop` returns true.
     pub(crate) fn stopping(mut self, stop: Option<Stop<'i>>) -> Self {
         self.stop = stop;
         self

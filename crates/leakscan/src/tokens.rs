@@ -216,6 +216,11 @@ fn is_whole(bytes: &[u8], borders: &[usize], at: usize, pattern: &Pattern, frame
             continues(rest.first_chunk().map(unit), own.last_chunk().map(unit)),
         ),
     };
+    // A run of escapes may begin and end within a word: the bytes around it are in its parent, which was searched.
+    let is_at_edge = before.len() < width || begins_after_border || rest.len() < width || ends_before_border;
+    if is_at_edge && (frame.is_literal)(at, own.len()) {
+        return false;
+    }
     (begins_after_border || !left) && (ends_before_border || !right)
 }
 

@@ -10,6 +10,7 @@ use super::search::search;
 use super::tape::Tape;
 use super::trace::TraceError;
 use super::verdict::Verdict;
+use core::cell::Cell;
 use core::fmt;
 use leakscan::{Evidence, printable};
 use std::io::Read;
@@ -180,7 +181,13 @@ impl<'a> Audit<'a> {
     pub fn examine(mut self) -> Examination {
         self.ledger.finish();
         self.ledger.find_leaking_draws();
-        let searched = search(&self.ledger, self.evidence, self.known, &self.options, &*self.stop, self.progress);
+        // Once it has returned true it is not asked again, so that no later part is searched as if nothing had happened.
+        let (is_stopped, stop) = (Cell::new(false), self.stop);
+        let stop = || {
+            is_stopped.set(is_stopped.get() || stop());
+            is_stopped.get()
+        };
+        let searched = search(&self.ledger, self.evidence, self.known, &self.options, &stop, self.progress);
         self.manifest.add_evidence(&searched.pieces.0, searched.pieces.1);
         Examination::new(self.ledger, searched, self.manifest)
     }

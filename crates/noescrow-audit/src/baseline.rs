@@ -53,6 +53,11 @@ pub(super) fn read<'l>(
         examined.not_examined.extend(failed.iter().map(|error| format!("baseline: {error}")));
         coverage.merge(found);
     }
+    if stop() {
+        // A part of a baseline says nothing of what is not in it.
+        examined.not_examined.push(format!("baseline: it was stopped after {} bytes", examined.baseline_bytes));
+        return none(Basis::None);
+    }
     if let Some((id, name)) = impossible(ledger, &coverage) {
         examined.not_examined.push(format!(
             "the baseline contains a value of this run ({name}, number {id}), so that it was not taken before the run: it \

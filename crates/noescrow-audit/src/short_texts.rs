@@ -14,15 +14,15 @@ use std::collections::BTreeSet;
 pub(super) struct ShortTexts(Vec<(Id, Vec<u8>)>);
 
 impl ShortTexts {
-    /// Adds a secret that is too short or too plain to be searched for in fragments. Returns false if it is no short
-    /// text either: one of another length, or with characters that no text has.
+    /// Adds a secret that is too short or too plain to be searched for in fragments. Returns false if it is not searched
+    /// for: it has another length than short texts or characters that no text has, or is public, so that it may be
+    /// anywhere.
     pub(super) fn add(&mut self, ledger: &Ledger, id: Id, bytes: &[u8]) -> bool {
-        let is_short_text = is_short_text(bytes);
-        // Everyone knows what is public, wherever else it is.
-        if is_short_text && ledger.value(id).is_some_and(|value| !value.is_public) {
+        let is_searched = is_short_text(bytes) && ledger.value(id).is_some_and(|value| !value.is_public);
+        if is_searched {
             self.0.push((id, bytes.to_vec()));
         }
-        is_short_text
+        is_searched
     }
 
     /// The texts as the search takes them.

@@ -11,7 +11,7 @@
 
 mod sender;
 
-use noescrow_audit::{Audit, Evidence, FindingKind, Outcome, Tape, Verdict};
+use noescrow_audit::{Audit, Evidence, Field, FindingKind, Kind, Outcome, Role, Tape, Verdict};
 use sender::{profile, sent};
 
 /// A run with a short text, a plain one and one of the usual length.
@@ -87,4 +87,41 @@ fn a_given_pin_is_a_secret_and_three_bytes_are_not_searched_for() {
     assert_eq!((clean.outcome, clean.examined.secrets_not_searched), (Outcome::HoldsInPart, 1), "{clean}");
     let found = of(b"pin=0815&");
     assert_eq!(found.of_kind(FindingKind::SecretInEvidence).count(), 1, "{found}");
+}
+
+#[test]
+fn a_short_text_that_is_public_counts_as_not_searched_for() {
+    let (tape, wire) = run();
+    let label = b"PIN 4711";
+    let bob = tape.device("Bob").unwrap();
+    let output = aws_lc_rs::hmac::sign(&aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &sender::KEY), label);
+    bob.given("", &sender::KEY);
+    let fields = [
+        (Role::KdfKey, false, &sender::KEY[..]),
+        (Role::Context, false, label),
+        (Role::KdfOutput, true, output.as_ref()),
+    ];
+    bob.record("", Kind::Hmac, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
+    let audit = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).server_saw("disk", b"nothing of it");
+    let verdict = audit.known(Evidence::new().bytes("image", b"an image")).short_texts().verdict();
+    assert_eq!((verdict.examined.short_texts, verdict.examined.secrets_not_searched), (1, 1), "{verdict}");
+}
+
+/// A baseline that was not read to its end explains nothing, and no later part is searched as if it had been.
+#[test]
+fn a_baseline_that_is_stopped_is_named() {
+    let (tape, wire) = run();
+    for stops_once in [false, true] {
+        let asked = core::cell::Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 1 || !stops_once
+        };
+        let audit = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).server_saw("disk", b"more");
+        let stopped = audit.known(Evidence::new().bytes("image", b"an image")).stopping(stop).verdict();
+        assert_eq!(stopped.outcome, Outcome::CouldNotExamine, "{stopped}");
+        let named = &stopped.examined.not_examined;
+        assert!(named.iter().any(|one| one.starts_with("baseline: it was stopped")), "{named:?}");
+        assert!(named.iter().any(|one| one.contains("the search was stopped after 0 bytes")), "{named:?}");
+    }
 }

@@ -240,7 +240,7 @@ fn read_lanes<S: Simd, const N: usize>(
     }
 }
 
-/// Adds the arrays that begin in a window; returns its end, or that of the last array if it is further on.
+/// Adds the arrays that begin in a window; returns its end, or the end of the last array if that is later.
 fn read_window(
     sink: &mut impl Sink,
     bytes: &[u8],

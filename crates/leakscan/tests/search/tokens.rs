@@ -127,3 +127,18 @@ fn the_baseline_has_the_tokens_that_occur_in_it() {
     assert!(failed.is_empty());
     assert_eq!((coverage.has_token(3), coverage.has_token(4)), (true, false));
 }
+
+/// Runs of escapes are decoded with bytes before and after them, and may begin and end in the middle of a number.
+#[test]
+fn a_number_that_a_decoded_run_cuts_is_no_token() {
+    for distance in 0..400 {
+        let filler = ".".repeat(distance);
+        for text in [format!("no 98764711 {filler}\\n end"), format!("an \\n{filler} 47119876 end")] {
+            assert!(search(text.as_bytes(), &["4711"]).tokens.is_empty(), "{text}");
+        }
+        // Controls: after an escape that is a letter in the evidence, and alone.
+        for text in [format!("there is no \\n4711 {filler}\\n end"), format!("an \\n{filler} 4711 end")] {
+            assert!(!search(text.as_bytes(), &["4711"]).tokens.is_empty(), "{text}");
+        }
+    }
+}
