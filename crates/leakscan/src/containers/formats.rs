@@ -4,11 +4,12 @@
 //! # Random matches
 //! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would
 //! have some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a
-//! valid beginning of a block after it, or be the first bytes of its source; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
-//! frame (with the checksum of its header), an lzip member and the formats that begin with six bytes or more are below
-//! 2^40, and so is a `.lzma` file of unknown length (2^66); one with a length must be the first bytes of its
-//! source, since structures in memory have such numbers. Of an LZ4 stream of the legacy format the first block must be valid. The two
-//! bytes of a zlib header occur every
+//! valid beginning of a block after it, or be the first bytes of its source; a Zstandard frame a valid header and
+//! first block (2^36). A ZIP entry, an LZ4 frame (with the checksum of its header), an lzip member and the formats
+//! that begin with six bytes or more are below 2^40 (programs have these bytes in their tables and sources, so that
+//! more than the magic bytes must be valid), and so is a `.lzma` file of unknown length (2^66); one with a length must
+//! be the first bytes of its source, since structures in memory have such numbers. Of an LZ4 stream of the legacy
+//! format the first block must be valid. The two bytes of a zlib header occur every
 //! 16 KiB: a zlib stream counts only after `stream::PLAUSIBLE_INPUT` bytes.
 
 use super::super::encoding::Encoding;
@@ -96,17 +97,21 @@ impl Format {
             [b'P', b'K', 3, 4, ..] => zip::entry(bytes),
             [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
             [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Xz),
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => Some(Self::Bzip2),
+            [b'B', b'Z', b'h', level @ b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', rest @ ..] => {
+                is_bzip2(level & 15, rest).then_some(Self::Bzip2)
+            }
             [4, 0x22, 0x4D, 0x18, ..] => lz4::is_frame(bytes).then_some(Self::Lz4),
             [2, 0x21, 0x4C, 0x18, ..] => lz4::is_legacy(bytes).then_some(Self::Lz4Legacy),
             [0x5D, 0, rest @ ..] => is_lzma(rest).then_some(Self::Lzma),
             [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, rest @ ..] => {
                 is_7z(rest.get(1..).unwrap_or_default()).then_some(Self::Undecoded("a 7z archive"))
             }
-            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Snappy),
+            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', rest @ ..] => is_snappy(rest).then_some(Self::Snappy),
             [b'R', b'a', b'r', b'!', 0x1A, 7, rest @ ..] => is_rar(rest).then_some(Self::Undecoded("a RAR archive")),
-            // Version 1, a dictionary of 4 KiB to 512 MiB.
-            [b'L', b'Z', b'I', b'P', 1, size, ..] if matches!(size & 31, 12..=29) => Some(Self::Lzip),
+            // Version 1, and a dictionary of 4 KiB to 512 MiB.
+            [b'L', b'Z', b'I', b'P', 1, size, rest @ ..] if matches!(size & 31, 12..=29) => {
+                is_lzip(rest).then_some(Self::Lzip)
+            }
             [0x89, ..] => png::begins(bytes).then_some(Self::Png),
             [method, flags, stream @ ..] if is_zlib(*method, *flags) => {
                 (may_be_deflate(stream) && !fails_at_once(stream)).then_some(Self::Zlib)
@@ -129,12 +134,41 @@ pub(crate) fn is_pair(first: u8, second: u8) -> bool {
 }
 
 /// Whether the stream flags of XZ have their checksum (xz-file-format 1.2.1, 2.1.1): the magic bytes alone are in every
-/// program that reads xz.
+/// program that reads xz. An index, which begins with a zero, instead of a first block is that of a stream without
+/// content.
 fn is_xz(rest: &[u8]) -> bool {
     let Some((flags, checksum)) = rest.split_first_chunk::<2>() else { return false };
     let mut crc = Crc::new();
     crc.update(flags);
-    checksum.first_chunk() == Some(&crc.sum().to_le_bytes())
+    let Some((checksum, block)) = checksum.split_first_chunk::<4>() else { return false };
+    *checksum == crc.sum().to_le_bytes() && block.first() != Some(&0)
+}
+
+/// Whether this begins the stream of an lzip member: its first byte is always zero. Four more are the beginning of a row
+/// of literal zeros, which encoders write as matches; in tables, zeros follow the magic bytes.
+fn is_lzip(rest: &[u8]) -> bool {
+    matches!(rest, [] | [0, ..]) && !rest.starts_with(&[0; 5])
+}
+
+/// Whether this is the rest of the head of a block of bzip2: its checksum, the flag of randomised blocks, and the place of
+/// the first row among at most 100,000 times the level. Programs that read bzip2 have the magic bytes with text or zeros
+/// after them. A head that is cut may be one, and one whose place is damaged is, unless all that follows is ASCII.
+fn is_bzip2(level: u8, rest: &[u8]) -> bool {
+    let Some(place) = rest.get(4..).and_then(|head| head.first_chunk()) else { return true };
+    let place = u32::from_be_bytes(*place) >> 7 & 0xFF_FFFF;
+    let is_binary = rest.iter().take(16).any(|byte| !byte.is_ascii());
+    (is_binary || place < u32::from(level).saturating_mul(100_000)) && !rest.starts_with(&[0; 8])
+}
+
+/// Whether a chunk follows the identifier of a Snappy stream (framing format, 4): a checksum and up to 64 KiB that were
+/// compressed or not, one to be skipped, or the identifier of the next stream. The identifier alone is in every program
+/// that knows the format. A chunk that is cut may be one.
+fn is_snappy(rest: &[u8]) -> bool {
+    match *rest {
+        [0 | 1, low, middle, high, ..] => (5..=1 << 17).contains(&u32::from_le_bytes([low, middle, high, 0])),
+        [kind, ..] => matches!(kind, 0 | 1 | 0x80..),
+        [] => true,
+    }
 }
 
 /// Whether this is the rest of the signature header of a 7z archive (7zFormat.txt of the LZMA SDK): the checksum of the
@@ -323,13 +357,13 @@ mod tests {
         (b"\x28\xB5\x2F\xFD", Format::Zstd),
         (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
         (b"nked\r\n", Format::Chunked),
-        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Xz),
-        (b"BZh91AY&SY", Format::Bzip2),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46\x02", Format::Xz),
+        (b"BZh91AY&SY\x01\x02\x03\x04\0\0\0\0", Format::Bzip2),
         (b"\x04\x22\x4D\x18\x64\x40\xA7", Format::Lz4),
         (&hex!("377abcaf271c000468bbb7732b0200000000000052000000000000001d53ccbf"), Format::Undecoded("a 7z archive")),
-        (b"\xFF\x06\0\0sNaPpY", Format::Snappy),
+        (b"\xFF\x06\0\0sNaPpY\x01\x09\0\0", Format::Snappy),
         (b"Rar!\x1A\x07\x01\0\x33\x92\xB5\xE5\x0A\x01", Format::Undecoded("a RAR archive")),
-        (b"LZIP\x01\x0C", Format::Lzip),
+        (b"LZIP\x01\x0C\0\x30", Format::Lzip),
         (b"\x5D\0\0\x80\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0", Format::Lzma),
         (b"\x02\x21\x4C\x18\x09\0\0\0\x80", Format::Lz4Legacy),
     ];

@@ -9,19 +9,19 @@ use std::io::Write as _;
 
 type Encode = fn(&[u8]) -> Vec<u8>;
 
-fn bzip2(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn bzip2(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn xz(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn xz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::default()).unwrap();
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn lzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn lzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = lzma_rust2::LzipWriter::new(Vec::new(), lzma_rust2::LzipOptions::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
@@ -53,7 +53,7 @@ fn lz4_legacy(bytes: &[u8]) -> Vec<u8> {
     lz4_with(bytes, lz4_flex::frame::FrameInfo::new().legacy_frame(true))
 }
 
-fn snappy(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn snappy(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = snap::write::FrameEncoder::new(Vec::new());
     encoder.write_all(bytes).unwrap();
     encoder.into_inner().unwrap()

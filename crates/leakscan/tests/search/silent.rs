@@ -225,6 +225,44 @@ fn headers_of_gzip_in_sources_are_no_omission() {
     }
 }
 
+/// The beginnings of bzip2, lzip, Snappy and xz are in sources of programs that read these, as text with escapes and as
+/// arrays, and in the tables of those programs.
+#[test]
+fn heads_of_decoders_in_sources_are_no_omission() {
+    let heads: [(&[u8], &str); 5] = [
+        (b"\xFF\x06\0\0sNaPpY", "\\xFF\\x06\\x00\\x00sNaPpY"),
+        (b"LZIP\x01\x0C", "LZIP\\x01\\x0c"),
+        (b"BZh91AY&SY", "BZh91AY&SY"),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46\0", "\\xfd7zXZ\\0\\0\\4\\xe6\\xd6\\xb4F\\0"),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46\0\x9E\xCE\xEC\x5F\xB7\xDB\xFF\xFF\xE0\x25", "\\xfd7zXZ"),
+    ];
+    let text =
+        "\";\n\n/// The head of a member that the decoder reads, with whatever follows it in the file.\nfn head() {";
+    for (head, literal) in heads {
+        let source = format!("const HEAD: &[u8] = b\"{literal}{text}");
+        let array = format!(
+            "let head = [{}];\n{text}",
+            super::encode::integers(head, ", ", |byte| format!("0x{byte:02X}")).escape_ascii()
+        );
+        let table = [b"\0magic\0", head, b"\0\0\0\0\0\0\0\0lzip\0xz\0bzip2\0"].concat();
+        for evidence in [source.as_bytes(), array.as_bytes(), &table, &[head, text.as_bytes()].concat()] {
+            assert_eq!(omissions(evidence), [""; 0], "{}", evidence.escape_ascii());
+        }
+    }
+    // Controls: with a stream after the same bytes, of which something is damaged.
+    let content: Vec<u8> = random(8, 3000).iter().map(|byte| b'a' + byte % 16).collect();
+    for encode in
+        [super::containers::bzip2 as Encode, super::containers::lzip, super::containers::snappy, super::containers::xz]
+    {
+        let mut damaged = encode(&content);
+        let middle = damaged.len() / 2;
+        damaged[middle..middle + 50].fill(0xAA);
+        assert_eq!(omissions(&[b"\0magic\0", &damaged[..], text.as_bytes()].concat()).len(), 1);
+        let escaped = escaped(&damaged, |byte| format!("\\x{byte:02x}"));
+        assert_eq!(omissions(&[b"b\"", &escaped[..], text.as_bytes()].concat()).len(), 1);
+    }
+}
+
 /// Tables of numbers are 16-bit text, lists and arrays, also when they are decoded.
 #[test]
 fn tables_of_numbers_are_not_nested_too_deep() {
