@@ -20,6 +20,7 @@ mod dumps;
 mod encode;
 mod fragments;
 mod groups;
+mod http2;
 mod lines;
 mod marks;
 mod names;

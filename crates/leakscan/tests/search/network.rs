@@ -7,7 +7,7 @@ use super::{index_of, random};
 use leakscan::{Encoding, Encodings, Evidence, Findings, Hit, Index};
 
 /// A capture of one direction of a TCP flow, a segment for each payload.
-fn flow(segments: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn flow(segments: &[Vec<u8>]) -> Vec<u8> {
     let mut sequence = 1;
     let mut packets = Vec::new();
     for payload in segments {
@@ -21,7 +21,7 @@ fn datagrams(payloads: &[Vec<u8>]) -> Vec<u8> {
     pcap(1, &payloads.iter().map(|payload| ethernet(false, false, 17, &udp(payload))).collect::<Vec<_>>(), false)
 }
 
-fn search(capture: &[u8], index: &Index) -> Findings {
+pub(super) fn search(capture: &[u8], index: &Index) -> Findings {
     Evidence::new().capture("wire", capture).search(index, |_, _| {}).unwrap()
 }
 
@@ -132,7 +132,7 @@ fn in_frames(evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool
     decoded(Encoding::WebSocket, evidence, is_capture, index)
 }
 
-fn decoded(encoding: Encoding, evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool)> {
+pub(super) fn decoded(encoding: Encoding, evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool)> {
     let find = |encodings| {
         let sources = Evidence::new().with_encodings(encodings);
         let sources = if is_capture { sources.capture("wire", evidence) } else { sources.bytes("bytes", evidence) };
@@ -319,14 +319,14 @@ fn a_stream_that_packets_cut_is_no_omission() {
     }
 }
 
-fn brotli(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn brotli(bytes: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
     let options = brotli::enc::BrotliEncoderParams::default();
     brotli::BrotliCompress(&mut &bytes[..], &mut packed, &options).unwrap();
     packed
 }
 
-fn deflate(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     std::io::Write::write_all(&mut encoder, bytes).unwrap();
     encoder.finish().unwrap()
@@ -340,7 +340,7 @@ fn chunked(bytes: &[u8], size: usize) -> Vec<u8> {
 }
 
 /// A text that compresses, with a secret in hexadecimal in its middle.
-fn document(secret: &[u8]) -> Vec<u8> {
+pub(super) fn document(secret: &[u8]) -> Vec<u8> {
     let around = "{\"type\":\"prekey\",\"name\":\"a device of a user\"},\n".repeat(40);
     [around.as_bytes(), data_encoding::HEXLOWER.encode(secret).as_bytes(), around.as_bytes()].concat()
 }
@@ -436,7 +436,7 @@ fn bodies_that_cannot_be_decoded_are_omissions_and_texts_are_not() {
 /// c.send_headers(1, fields); c.send_data(1, key[:13]); c.send_data(1, key[13:], end_stream=True)
 /// c.send_headers(3, fields, end_stream=True); out = c.data_to_send()
 /// ```
-const HTTP2: [u8; 214] = hex_literal::hex!(
+pub(super) const HTTP2: [u8; 214] = hex_literal::hex!(
     "505249202a20485454502f322e300d0a0d0a534d0d0a0d0a00002a040000000000000100001000000200000001000400"
     "00ffff00050000400000080000000000030000006400060001000000004201040000000183874184b0b40fd7448463a9"
     "7d234084f2b752faad046c81b6dd1bf291a2be02b2cb6f3b20c4474a4085971b8de00db20cb285a65f6caf32378924a2"
@@ -462,44 +462,4 @@ fn header_fields_and_content_of_http2_are_found() {
     assert_eq!(decoded(Encoding::Http2, &flow(std::slice::from_ref(&later)), true, &index), [(0, true)]);
     let omitted = search(&flow(&[[&later[..], &later].concat()]), &index).statistics.omissions;
     assert!(omitted.len() == 1 && omitted[0].contains("before the beginning of the flow"), "{omitted:?}");
-}
-
-/// A frame of stream 1.
-fn http2_frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let len = (payload.len() as u32).to_be_bytes();
-    [&[len[1], len[2], len[3], kind, flags, 0, 0, 0, 1], payload].concat()
-}
-
-#[test]
-fn content_of_http2_is_decoded_by_its_header() {
-    let secret = random(390, 32);
-    let index = index_of(&[&secret]);
-    let body = document(&secret);
-    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
-    for (coding, packed) in
-        [("br", brotli(&body)), ("deflate", deflate(&body)), ("gzip", super::encode::gzip(&body)), ("", secret.clone())]
-    {
-        // A status of the static table, and a field that is written out, in two frames with padding and priority.
-        let literal = [&[0x88, 0, 16][..], b"content-encoding", &[coding.len() as u8], coding.as_bytes()].concat();
-        let (one, two) = literal.split_at(9);
-        let headers = [http2_frame(1, 0x28, &[&[2, 0, 0, 0, 0, 9][..], one, &[0, 0]].concat()), http2_frame(9, 4, two)];
-        let data = |flags: u8| move |part: &[u8]| http2_frame(0, 8 | flags, &[&[3][..], part, &[0xAA; 3]].concat());
-        let content: Vec<u8> = packed.chunks(11).flat_map(data(0)).collect();
-        let all = [&settings[..], &headers.concat(), &content, &http2_frame(0, 1, &[])].concat();
-        let hits = decoded(Encoding::Http2, &flow(std::slice::from_ref(&all)), true, &index);
-        assert!(hits.iter().any(|(_, whole)| *whole), "{coding}: {hits:?}");
-        let omissions = search(&flow(std::slice::from_ref(&all)), &index).statistics.omissions;
-        // A gzip member that frames cut is broken in the flow itself, and whole in the content.
-        assert_eq!(omissions, [""; 0], "{coding}");
-    }
-    // Controls: a coding without a decoder is an omission; random bytes are none.
-    let fields = [&[0x88, 0, 16][..], b"content-encoding", &[3], b"dcb"].concat();
-    let foreign = [&settings[..], &http2_frame(1, 4, &fields), &http2_frame(0, 1, &random(391, 50))].concat();
-    let omitted = search(&flow(&[foreign]), &index).statistics.omissions;
-    assert!(omitted.len() == 1 && omitted[0].ends_with("in a coding that is not decoded"), "{omitted:?}");
-    let string = [&HTTP2[..24], b"\0\0\0\x01\0\0\0\0\x01", &random(392, 90)].concat();
-    assert_eq!(search(&flow(&[string]), &index).statistics.omitted, 0);
-    let noise: Vec<Vec<u8>> =
-        (0..300).map(|seed| [&http2_frame(0, 0, b"x"), &random(seed, 900)[..]].concat()).collect();
-    assert_eq!(search(&flow(&noise), &index).statistics.omitted, 0);
 }
