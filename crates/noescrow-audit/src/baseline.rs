@@ -13,6 +13,7 @@ use super::short_texts::ShortTexts;
 use super::texts::{Basis, Texts, is_text};
 use super::value::Id;
 use super::well_known::is_well_known;
+use core::cell::Cell;
 use leakscan::{Coverage, Evidence, FRAGMENT, Needles};
 
 /// Bytes of the sample: a model learns little from more, and is trained in two seconds.
@@ -45,15 +46,19 @@ pub(super) fn read<'l>(
     let _ = Digests::add(ledger, &mut needles);
     let Ok(index) = needles.build() else { return none(Basis::None) };
     let (mut coverage, mut sample) = (Coverage::default(), Sample::default());
+    let is_stopped = Cell::new(false);
     for known in known {
-        let known = known.with_tokens(short.tokens()).stopping(stop);
+        let known = known.with_tokens(short.tokens()).stopping(|| {
+            is_stopped.set(is_stopped.get() || stop());
+            is_stopped.get()
+        });
         let (found, statistics, failed) = known.cover(&index, &mut |bytes| sample.take(bytes), &mut *progress);
         examined.baseline_bytes = examined.baseline_bytes.saturating_add(statistics.bytes);
         examined.baseline_sources = examined.baseline_sources.saturating_add(statistics.sources);
         examined.not_examined.extend(failed.iter().map(|error| format!("baseline: {error}")));
         coverage.merge(found);
     }
-    if stop() {
+    if is_stopped.get() {
         // A part of a baseline says nothing of what is not in it.
         examined.not_examined.push(format!("baseline: it was stopped after {} bytes", examined.baseline_bytes));
         return none(Basis::None);
